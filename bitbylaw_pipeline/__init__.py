@@ -1,0 +1,1 @@
+"""BitByLaw Pipeline: keeps EspoCRM, xAI, Advoware and Google Calendar in step."""

@@ -1,0 +1,78 @@
+"""`bitbylaw`: the commands for a person at a terminal.
+
+Each command's module is imported when it is called: `bitbylaw status` must not pay for the clients of a demo.
+Exit codes: 0 all is well, 1 something is wrong, 2 the command or a setting is not usable.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Any, cast
+
+import click
+
+from bitbylaw_pipeline.cli.problems import NOT_USABLE, WRONG, Problem
+from bitbylaw_pipeline.domain.errors import SyncError
+from bitbylaw_pipeline.inbox.cipher import CipherError
+from bitbylaw_pipeline.inbox.failures import DatabaseUnavailable
+from bitbylaw_pipeline.settings import SettingsError
+
+_COMMANDS = {
+    "up": "up:up",
+    "demo": "demo:demo",
+    "status": "status:status",
+    "inbox": "inbox:inbox",
+    "sync": "sync:sync",
+    "doctor": "doctor:doctor",
+    "setup-espocrm": "setup_espocrm:setup_espocrm",
+}
+
+
+class Commands(click.Group):
+    """The commands, imported when needed; what they raise becomes one sentence and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a person meets them."""
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name].partition(":")
+        return cast(
+            "click.Command", getattr(importlib.import_module(f"bitbylaw_pipeline.cli.{module}"), name)
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; raises Problem or what click itself raises, and nothing else."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException):
+            raise
+        except (SettingsError, CipherError) as error:
+            raise Problem(str(error), NOT_USABLE) from error
+        except (SyncError, DatabaseUnavailable) as error:
+            raise Problem(str(error), WRONG) from error
+        except Exception as fault:
+            frame = traceback.extract_tb(fault.__traceback__)[-1]
+            place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+            sentence = f"{type(fault).__name__} at {place}: a fault of this program, please report it."
+            raise Problem(sentence, WRONG) from fault
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Keeps the firm's systems in step: EspoCRM's documents in xAI's collections.
+
+    Settings come from the environment and from .env in the working folder (see .env.example).
+    """
+
+
+def main() -> None:
+    """The program's entry point."""
+    sys.exit(cli(prog_name="bitbylaw"))

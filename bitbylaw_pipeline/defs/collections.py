@@ -1,0 +1,41 @@
+"""One xAI collection per owner (a Räumungsklage, a Mietinkasso, an Account, a Beteiligter), found or created."""
+
+import dagster as dg
+
+from bitbylaw_pipeline.defs.espocrm import OWNER_ASSETS
+from bitbylaw_pipeline.orchestration.asset_facts import OWNERS, describe_tags
+from bitbylaw_pipeline.orchestration.queue_checks import oldest_waiting_check, parked_check
+from bitbylaw_pipeline.orchestration.queue_sensor import build_queue_sensor
+from bitbylaw_pipeline.orchestration.standing_checks import build_asset_checks
+from bitbylaw_pipeline.orchestration.stream_op import build_stream_assets, build_stream_job
+from bitbylaw_pipeline.orchestration.streams import StreamAssets, owner_record, partitions_of
+
+COLLECTIONS = dg.AssetKey(["xai", "collections"])
+
+stream = StreamAssets(
+    name="collections",
+    specs=(
+        dg.AssetSpec(
+            COLLECTIONS,
+            description="One collection at xAI per owner in EspoCRM; its id stands in the owner's xaiCollectionId.",
+            deps=OWNER_ASSETS,
+            skippable=True,
+            partitions_def=partitions_of("collections"),
+            group_name="xai",
+            kinds={"xai"},
+            owners=OWNERS,
+            tags=describe_tags("xai"),
+            code_version="1",
+            metadata={"stream": "collections", "partition": "{EntityType}:{id} of the owner"},
+        ),
+    ),
+    record_of=owner_record,
+    systems=frozenset({"espocrm", "xai-management"}),
+)
+
+collections = build_stream_assets(stream)
+collections_job = build_stream_job(stream)
+collections_queue = build_queue_sensor(stream, collections_job)
+
+checks = (parked_check(COLLECTIONS, stream.name), oldest_waiting_check(COLLECTIONS, stream.name))
+collection_checks = build_asset_checks("collection_checks", checks)

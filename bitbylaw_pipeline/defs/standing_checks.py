@@ -1,0 +1,6 @@
+"""Keeps all asset checks up to date."""
+
+from bitbylaw_pipeline.defs import collections, documents
+from bitbylaw_pipeline.orchestration.standing_checks import build_check_sensor
+
+standing_checks = build_check_sensor((*collections.checks, *documents.checks))

@@ -1,0 +1,163 @@
+"""Where document states are kept, with a companion table for the question which documents an owner has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, true
+from sqlalchemy import delete as delete_from
+from sqlalchemy.dialects.postgresql import insert
+
+from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile, IndexStatus
+from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT, texts_parameter, to_json
+from bitbylaw_pipeline.inbox.schema import document_owner, document_state
+
+_owners = texts_parameter("owners")
+_COLUMNS = tuple(column.name for column in document_state.columns)
+_IS_DOCUMENT = document_state.c.document_id == bindparam("of_document", type_=TEXT)
+
+_given = insert(document_state).values(
+    {column.name: bindparam(f"with_{column.name}", type_=column.type) for column in document_state.columns}
+)
+_PUT = _given.on_conflict_do_update(
+    index_elements=[document_state.c.document_id],
+    set_={name: _given.excluded[name] for name in _COLUMNS if name != "document_id"},
+)
+_GET = select(document_state).where(_IS_DOCUMENT)
+_documents = texts_parameter("documents")
+_GET_MANY = select(document_state).where(document_state.c.document_id.in_(select(_documents.c.value)))
+_DELETE = delete_from(document_state).where(_IS_DOCUMENT)
+
+_IS_OWNED = document_owner.c.document_id == bindparam("of_document", type_=TEXT)
+_OWNERS_OF = select(document_owner.c.owner).where(_IS_OWNED)
+_ADD_OWNERS = (
+    insert(document_owner)
+    .from_select(
+        ["document_id", "owner"], select(bindparam("of_document", type_=TEXT), _owners.c.value).where(true())
+    )
+    .on_conflict_do_nothing(index_elements=[document_owner.c.document_id, document_owner.c.owner])
+)
+_DROP_OWNERS = delete_from(document_owner).where(
+    _IS_OWNED, document_owner.c.owner.not_in(select(_owners.c.value))
+)
+_BY_OWNER = (
+    select(document_owner.c.document_id)
+    .where(document_owner.c.owner == bindparam("of_owner", type_=TEXT))
+    .order_by(document_owner.c.document_id)
+)
+_INDEX_DUE = (
+    select(document_state)
+    .where(
+        # Spelled out for the partial index, which PostgreSQL uses only where it can prove its condition.
+        document_state.c.index_status == IndexStatus.PENDING.value,
+        document_state.c.index_check_at <= bindparam("at_now", type_=DOUBLE),
+    )
+    .order_by(document_state.c.index_check_at)
+)
+_FAILED_INDEX = (
+    select(document_state)
+    .where(document_state.c.index_status == IndexStatus.FAILED.value)
+    .order_by(document_state.c.document_id)
+)
+
+
+def get(connection: Connection, document_id: str) -> DocumentState | None:
+    """The document's state, None if it was never synced."""
+    row = connection.execute(_GET, {"of_document": document_id}).one_or_none()
+    return None if row is None else _read(row)
+
+
+def get_many(connection: Connection, document_ids: Iterable[str]) -> dict[str, DocumentState]:
+    """The states of those of the documents that are known, by id."""
+    rows = connection.execute(_GET_MANY, {"documents": to_json(sorted(set(document_ids)))})
+    return {row.document_id: _read(row) for row in rows}
+
+
+def put(connection: Connection, state: DocumentState) -> None:
+    """Stores the state in place of the former one."""
+    connection.execute(_PUT, {f"with_{name}": value for name, value in _write(state).items()})
+    known = set(connection.execute(_OWNERS_OF, {"of_document": state.document_id}).scalars())
+    if known != set(state.owners):
+        given = {"of_document": state.document_id, "owners": to_json(state.owners)}
+        connection.execute(_DROP_OWNERS, given)
+        connection.execute(_ADD_OWNERS, given)
+
+
+def delete(connection: Connection, document_id: str) -> bool:
+    """Forgets the document altogether; False if it was not known."""
+    connection.execute(_DROP_OWNERS, {"of_document": document_id, "owners": "[]"})
+    return connection.execute(_DELETE, {"of_document": document_id}).rowcount == 1
+
+
+def by_owner(connection: Connection, owner_key: str) -> list[str]:
+    """The ids of the documents that had this owner at their last pass."""
+    return list(connection.execute(_BY_OWNER, {"of_owner": owner_key}).scalars())
+
+
+def index_due(connection: Connection, now: float, limit: int) -> list[DocumentState]:
+    """The documents whose indexing is to be looked at by now, longest due first."""
+    return [_read(row) for row in connection.execute(_INDEX_DUE.limit(limit), {"at_now": now})]
+
+
+def failed_index(connection: Connection) -> list[DocumentState]:
+    """The documents that xAI could not index."""
+    return [_read(row) for row in connection.execute(_FAILED_INDEX)]
+
+
+def iterate(connection: Connection, page: int = 1000) -> Iterator[DocumentState]:
+    """Every document's state by id, read page by page so that memory does not grow with their number."""
+    last = ""
+    while True:
+        statement = select(document_state).where(document_state.c.document_id > last)
+        rows = connection.execute(statement.order_by(document_state.c.document_id).limit(page)).all()
+        if not rows:
+            return
+        yield from map(_read, rows)
+        last = rows[-1].document_id
+
+
+def _write(state: DocumentState) -> dict[str, Any]:
+    doomed = [{"file_id": file.file_id, "collections": file.collections} for file in state.doomed]
+    return {
+        "document_id": state.document_id,
+        "attachment_id": state.attachment_id,
+        "md5": state.md5,
+        "sha256": state.sha256,
+        "size": state.size,
+        "file_id": state.file_id,
+        "collections": to_json(state.collections),
+        "owners": to_json(state.owners),
+        "status": state.status,
+        "doomed": to_json(doomed),
+        "index_status": state.index_status.value,
+        "index_check_at": state.index_check_at,
+        "updated_at": state.updated_at,
+        "deleted_at": state.deleted_at,
+        "record_version": state.record_version,
+        "record_modified_at": state.record_modified_at,
+    }
+
+
+def _read(row: Row[Any]) -> DocumentState:
+    return DocumentState(
+        document_id=row.document_id,
+        attachment_id=row.attachment_id,
+        md5=row.md5,
+        sha256=row.sha256,
+        size=row.size,
+        file_id=row.file_id,
+        collections=tuple(json.loads(row.collections)),
+        owners=tuple(json.loads(row.owners)),
+        status=row.status,
+        doomed=tuple(
+            DoomedFile(file["file_id"], tuple(file["collections"])) for file in json.loads(row.doomed)
+        ),
+        index_status=IndexStatus(row.index_status),
+        index_check_at=row.index_check_at,
+        updated_at=row.updated_at,
+        deleted_at=row.deleted_at,
+        record_version=row.record_version,
+        record_modified_at=row.record_modified_at,
+    )

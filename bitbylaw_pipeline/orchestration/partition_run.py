@@ -1,0 +1,120 @@
+"""A run for named partitions: one from the UI or the CLI, a backfill's, or the one that turns a parked entity red."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import structlog
+
+from bitbylaw_pipeline.domain.outcome import Result
+from bitbylaw_pipeline.inbox import work_queue
+from bitbylaw_pipeline.logs import bound
+from bitbylaw_pipeline.orchestration.backend import Backend
+from bitbylaw_pipeline.orchestration.interruption import run_until_stopped
+from bitbylaw_pipeline.orchestration.recorder import EventRecorder
+from bitbylaw_pipeline.orchestration.red_partitions import mark_red
+from bitbylaw_pipeline.orchestration.streams import StreamAssets
+from bitbylaw_pipeline.sync.entity_pass import Finished
+
+if TYPE_CHECKING:
+    from bitbylaw_pipeline.wiring import Runtime
+
+CHUNK = 200
+"""Keys worked at a time; a backfill of more is handed to the queue as a whole first."""
+
+BACKFILL_PRIORITY = 1
+"""Behind every event: what a person changes now comes before ten thousand documents of a backfill."""
+
+SAMPLE = 20
+
+log = structlog.get_logger(__name__)
+
+_WHY_NOT = {
+    Result.WAITING: "It waits for its owner's collection, which has been asked for; it is synced when that exists.",
+    Result.WITHHELD: "Nothing of it may leave the firm: XAI_EGRESS is off, or its owner carries no permission.",
+}
+
+
+def run_partitions(
+    context: dg.AssetExecutionContext, backend: Backend, stream: StreamAssets, keys: Sequence[str]
+) -> None:
+    """Syncs exactly these keys and materializes each one, though nothing had to be written.
+
+    Raises Failure (never retried) if a key ends without a materialization: a partition run is not green for nothing.
+    """
+    recorder = EventRecorder(context, stream, backend.settings(), asked_for=frozenset(keys))
+    results: dict[str, Finished] = {}
+
+    async def work(stop: asyncio.Event) -> None:
+        with bound(stream=stream.name, run=context.run.run_id):
+            await _work(context, backend, stream, keys, recorder, results, stop)
+
+    try:
+        run_until_stopped(work)
+    finally:
+        missing = [key for key in keys if key not in recorder.materialized]
+        mark_red(context.instance, stream.name, missing)
+    if missing:
+        raise _failure(missing, results, len(keys))
+
+
+async def _work(
+    context: dg.AssetExecutionContext,
+    backend: Backend,
+    stream: StreamAssets,
+    keys: Sequence[str],
+    recorder: EventRecorder,
+    results: dict[str, Finished],
+    stop: asyncio.Event,
+) -> None:
+    async with backend.open_runtime() as runtime:
+        if len(keys) > CHUNK:
+            await _hand_to_queue(runtime, stream.name, keys)
+        for start in range(0, len(keys), CHUNK):
+            if stop.is_set():
+                return
+            finished = await runtime.worker(stream.name).work_keys(
+                keys[start : start + CHUNK],
+                stop=stop,
+                record=recorder.record,
+                wait_seconds=runtime.settings.partition_wait_seconds,
+            )
+            results.update({one.key: one for one in finished})
+
+
+async def _hand_to_queue(runtime: "Runtime", stream: str, keys: Sequence[str]) -> None:
+    # Whatever becomes of this run, what it was asked for is done: by the batches, behind everything that is urgent.
+    for start in range(0, len(keys), 1000):
+        chunk = keys[start : start + 1000]
+        await runtime.database.run(
+            lambda conn, chunk=chunk: work_queue.want(
+                conn, runtime.database.now(conn), stream, chunk, priority=BACKFILL_PRIORITY
+            )
+        )
+    log.info("backfill handed to the queue", keys=len(keys), priority=BACKFILL_PRIORITY)
+
+
+def _failure(missing: Sequence[str], results: dict[str, Finished], asked: int) -> dg.Failure:
+    reasons = [f"{key}: {_reason(results.get(key))}" for key in missing[:SAMPLE]]
+    description = reasons[0] if len(missing) == 1 else f"{len(missing)} of {asked} ended without a materialization."
+    return dg.Failure(
+        description=description,
+        metadata={
+            "missing": dg.MetadataValue.int(len(missing)),
+            "asked_for": dg.MetadataValue.int(asked),
+            "sample": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in reasons)),
+        },
+        # What failed is in the queue, with a retry ladder of its own: a second mechanism would only double its attempts.
+        allow_retries=False,
+    )
+
+
+def _reason(finished: Finished | None) -> str:
+    if finished is None:
+        return "It was not reached before the run ended; it waits in the queue."
+    if finished.error is not None:
+        return str(finished.error)
+    if finished.outcome is None:
+        return "It ended without an outcome."
+    return _WHY_NOT.get(finished.outcome.result, f"It ended as {finished.outcome.result.value}.")

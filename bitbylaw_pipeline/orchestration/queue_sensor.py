@@ -1,0 +1,116 @@
+"""The bridge from the work queue to Dagster: sees that one batch is alive while there is work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from sqlalchemy import Connection
+
+from bitbylaw_pipeline.inbox import batches, outages, work_queue
+from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
+from bitbylaw_pipeline.orchestration.backend import Backend
+from bitbylaw_pipeline.orchestration.batch_slot import REQUEST_SECONDS
+from bitbylaw_pipeline.orchestration.parked_runs import parked_run_requests
+from bitbylaw_pipeline.orchestration.stream_op import batch_run_config
+from bitbylaw_pipeline.orchestration.streams import StreamAssets
+
+READY_LIMIT = 1000
+"""Ready rows are counted up to here: more makes no difference, and a count of a million costs a second a tick."""
+
+BATCH_TAGS = {
+    # A batch that died is replaced by the next tick; a re-execution would come with a request that is long gone.
+    "dagster/max_retries": "0",
+    "bitbylaw/run": "batch",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReport:
+    """What a tick found, and the slot it requested, if a batch was needed: (slot, token)."""
+
+    ready: int
+    requested: tuple[int, str] | None
+    skip: str
+
+
+def build_queue_sensor(
+    stream: StreamAssets, job: UnresolvedAssetJobDefinition, name: str | None = None
+) -> dg.SensorDefinition:
+    """The sensor of a stream: requests a batch when rows are ready and none is alive, else says why not.
+
+    For entities that were parked it requests a run of their own, a few a tick, so that their partitions turn red.
+    """
+
+    @dg.sensor(
+        name=name or f"{stream.name}_queue",
+        job=job,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Keeps a batch alive while there is work in the stream {stream.name}, and shows parked entities.",
+    )
+    def queue_sensor(context: dg.SensorEvaluationContext, backend: Backend) -> dg.SensorResult | dg.SkipReason:
+        try:
+            return _tick(context, backend, stream)
+        except DatabaseUnavailable:
+            return dg.SkipReason("The state database does not answer (STATE_DB_URL); tried again in 5 s.")
+
+    return queue_sensor
+
+
+def _tick(
+    context: dg.SensorEvaluationContext, backend: Backend, stream: StreamAssets
+) -> dg.SensorResult | dg.SkipReason:
+    database = backend.database()
+    settings = backend.settings()
+    report = look_at_queue(database, stream, slots=settings.batches_per_stream)
+    requests = [] if report.requested is None else [_batch_request(stream, *report.requested)]
+    requests += parked_run_requests(context.instance, database, stream)
+    if requests:
+        return dg.SensorResult(run_requests=requests)
+    return dg.SkipReason(report.skip)
+
+
+def _batch_request(stream: StreamAssets, slot: int, token: str) -> dg.RunRequest:
+    return dg.RunRequest(
+        # No run_key: it would be skipped for ever once a run had it, also where that run died.
+        run_key=None,
+        run_config=batch_run_config(stream, token),
+        tags={**BATCH_TAGS, "bitbylaw/stream": stream.name, "bitbylaw/slot": str(slot)},
+    )
+
+
+def look_at_queue(database: Database, stream: StreamAssets, *, slots: int) -> QueueReport:
+    """Reads first, and takes the write lock only where a batch is needed: most ticks need none."""
+    report = database.read(lambda conn: _report(conn, database.now(conn), stream, slots))
+    if report.skip:
+        return report
+    requested = database.run_sync(
+        lambda conn: batches.request(conn, database.now(conn), stream.name, slots, ttl=REQUEST_SECONDS)
+    )
+    return QueueReport(report.ready, requested, "" if requested else "Another tick has just requested a batch.")
+
+
+def _report(conn: Connection, now: float, stream: StreamAssets, slots: int) -> QueueReport:
+    ready = work_queue.ready_count(conn, now, stream.name, limit=READY_LIMIT)
+    shown = f"{ready} or more ready" if ready >= READY_LIMIT else f"{ready} ready"
+    if batches.get_flag(conn, batches.DRAIN) is not None:
+        return QueueReport(ready, None, f"{shown}; draining: no batch is started until the flag is taken away.")
+    live = batches.live(conn, now, stream.name)
+    if not ready:
+        return QueueReport(ready, None, f"Nothing is ready{_alive(live, now)}.")
+    if len(live) >= slots:
+        return QueueReport(ready, None, f"{shown}{_alive(live, now)}.")
+    down = {name: until for name, until in outages.paused(conn, now).items() if name in stream.systems}
+    if down:
+        listed = ", ".join(f"{name} for {until - now:.0f} s more" for name, until in sorted(down.items()))
+        return QueueReport(ready, None, f"{shown}; paused because a system is down: {listed}.")
+    return QueueReport(ready, None, "")
+
+
+def _alive(live: Sequence[batches.Batch], now: float) -> str:
+    return "".join(
+        f"; batch in slot {batch.slot} {batch.activity if batch.state == 'running' else 'requested'} since "
+        f"{now - batch.requested_at:.0f} s"
+        for batch in live
+    )

@@ -1,0 +1,154 @@
+"""Asset checks that say what is wrong right now, kept up to date without runs.
+
+A run costs some 5 seconds of CPU, and every 15 minutes is too seldom for a person who has just repaired something. So
+one sensor looks every minute (a few queries on the state database) and reports a check when its answer has changed, and
+once a day otherwise. The "Execute" button in the UI works all the same: each check is an ordinary one.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+from sqlalchemy import Connection
+
+from bitbylaw_pipeline.inbox.database import DatabaseUnavailable
+from bitbylaw_pipeline.orchestration.backend import Backend
+from bitbylaw_pipeline.settings import Settings, SettingsError
+
+REPORTED_AGAIN_AFTER = 24 * 3600.0
+SAMPLE = 20
+"""Ids shown of a longer list; the whole list is in `bitbylaw inbox`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found; `facts` are counts and ids, rounded so that mere ageing is not news."""
+
+    passed: bool
+    says: str
+    facts: Mapping[str, int | str] = field(default_factory=dict)
+    ids: Sequence[str] = ()
+
+    @property
+    def digest(self) -> str:
+        """Changes when there is something new to say."""
+        told = json.dumps([self.passed, self.says, dict(self.facts), list(self.ids)[:SAMPLE]], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    @property
+    def metadata(self) -> dict[str, dg.MetadataValue]:
+        """Typed for Dagster."""
+        typed: dict[str, dg.MetadataValue] = {
+            name: dg.MetadataValue.int(fact) if isinstance(fact, int) else dg.MetadataValue.text(fact)
+            for name, fact in self.facts.items()
+        }
+        if self.ids:
+            typed["sample"] = dg.MetadataValue.json(list(self.ids)[:SAMPLE])
+        return typed
+
+
+Look = Callable[[Connection, float, Settings], Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class StandingCheck:
+    """One check: on which asset, under which name, and how it looks (connection, now, settings)."""
+
+    asset: dg.AssetKey
+    name: str
+    description: str
+    look: Look
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        """As Dagster wants it."""
+        return dg.AssetCheckSpec(self.name, asset=self.asset, description=self.description)
+
+    @property
+    def label(self) -> str:
+        """Unique among all checks."""
+        return f"{self.asset.to_user_string()}/{self.name}"
+
+
+def build_asset_checks(name: str, checks: Sequence[StandingCheck]) -> dg.AssetChecksDefinition:
+    """The checks as one op, for the "Execute" button."""
+
+    @dg.multi_asset_check(name=name, specs=[check.spec for check in checks], can_subset=True)
+    def standing_checks(context: dg.AssetCheckExecutionContext, backend: Backend) -> Iterator[dg.AssetCheckResult]:
+        selected = context.selected_asset_check_keys
+        for check, finding in look_at_all(backend, checks):
+            if check.spec.key in selected:
+                yield dg.AssetCheckResult(
+                    passed=finding.passed,
+                    asset_key=check.asset,
+                    check_name=check.name,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=finding.says,
+                    metadata=finding.metadata,
+                )
+
+    return standing_checks
+
+
+def build_check_sensor(checks: Sequence[StandingCheck]) -> dg.SensorDefinition:
+    """The sensor that reports those checks whose answer has changed."""
+
+    @dg.sensor(
+        name="standing_checks",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Keeps the asset checks up to date: reports each one when its answer changes, and once a day.",
+    )
+    def standing_checks_sensor(
+        context: dg.SensorEvaluationContext, backend: Backend
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            found = list(look_at_all(backend, checks))
+            now = backend.database().read(backend.database().now)
+        except (DatabaseUnavailable, SettingsError) as error:
+            return dg.SkipReason(f"{type(error).__name__}: {error}")
+        told = _told(context.cursor)
+        news = [(check, finding) for check, finding in found if _is_news(told.get(check.label), finding, now)]
+        if not news:
+            failing = sum(1 for _, finding in found if not finding.passed)
+            return dg.SkipReason(f"Nothing new: {len(found) - failing} checks pass, {failing} warn.")
+        told |= {check.label: (finding.digest, now) for check, finding in news}
+        return dg.SensorResult(
+            asset_events=[_evaluation(check, finding) for check, finding in news], cursor=json.dumps(told)
+        )
+
+    return standing_checks_sensor
+
+
+def look_at_all(backend: Backend, checks: Sequence[StandingCheck]) -> list[tuple[StandingCheck, Finding]]:
+    """All findings as of one moment. Raises DatabaseUnavailable, SettingsError."""
+    database = backend.database()
+    settings = backend.settings()
+    return database.read(
+        lambda conn: [(check, check.look(conn, database.now(conn), settings)) for check in checks]
+    )
+
+
+def _evaluation(check: StandingCheck, finding: Finding) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=check.asset,
+        check_name=check.name,
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=finding.says,
+        metadata=finding.metadata,
+    )
+
+
+def _is_news(told: tuple[str, float] | None, finding: Finding, now: float) -> bool:
+    return told is None or told[0] != finding.digest or now - told[1] >= REPORTED_AGAIN_AFTER
+
+
+def _told(cursor: str | None) -> dict[str, tuple[str, float]]:
+    try:
+        return {label: (str(digest), float(at)) for label, (digest, at) in json.loads(cursor or "{}").items()}
+    except (ValueError, AttributeError, TypeError):
+        # A cursor from another version: everything is reported once more, which harms nobody.
+        return {}

@@ -1,0 +1,7 @@
+"""A stand-in for an EspoCRM server, as `facts/espocrm.md` describes it (versions 9.2.7, 9.3.10, 10.0.0)."""
+
+from __future__ import annotations
+
+from bitbylaw_pipeline.sandbox.espocrm.app import create_app
+
+__all__ = ["create_app"]

@@ -1,0 +1,364 @@
+"""Where items compiled to predicates over records, with MariaDB's rules for NULL and text (`facts/espocrm.md` 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bitbylaw_pipeline.sandbox.espocrm import access, moments
+from bitbylaw_pipeline.sandbox.espocrm.answers import ApiError
+from bitbylaw_pipeline.sandbox.espocrm.collation import fold
+from bitbylaw_pipeline.sandbox.espocrm.php import floatval, strval
+from bitbylaw_pipeline.sandbox.espocrm.schema import Attribute, EntitySchema, Row
+from bitbylaw_pipeline.sandbox.espocrm.system import Espo, User
+
+Predicate = Callable[[Row], bool]
+Getter = Callable[[Row], Any]
+
+_GROUPS = frozenset({"and", "or"})
+_SUB_QUERIES = frozenset({"not", "subQueryIn", "subQueryNotIn"})
+_LINK_TYPES = frozenset({"linkedWith", "notLinkedWith", "linkedWithAll", "isLinked", "isNotLinked"})
+_ARRAY_TYPES = frozenset({"arrayAnyOf", "arrayNoneOf", "arrayAllOf", "arrayIsEmpty", "arrayIsNotEmpty"})
+_ITEM_KEYS = frozenset({"type", "attribute", "field", "value", "dateTime", "date", "timeZone", "data"})
+_NUMBER_TYPES = frozenset({"int", "float", "bool", "addressFlag"})
+_SAME = {"on": "equals", "notOn": "notEquals", "after": "greaterThan", "before": "lessThan", "ever": "isNotNull"}
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a condition is compiled for."""
+
+    espo: Espo
+    user: User
+    schema: EntitySchema
+
+    def compile(self, items: list[Any]) -> Predicate | None:
+        """All of `items` together; None for no condition. Raises ApiError 400."""
+        for item in items:
+            self._check(item)
+        parts = [self._item(item) for item in items]
+        if not parts:
+            return None
+        return parts[0] if len(parts) == 1 else lambda row: all(part(row) for part in parts)
+
+    # Checks first, over the whole tree: EspoCRM looks at attributes and rights before it builds the query.
+
+    def _check(self, item: Any) -> None:
+        if not isinstance(item, dict) or not item.get("type"):
+            raise ApiError(400, "No 'type' in where item.")
+        kind, attribute = item["type"], item.get("attribute") or item.get("field")
+        if unknown := next((key for key in item if key not in _ITEM_KEYS), None):
+            raise ApiError(400, f"Unknown parameter '{unknown}'.")
+        if kind in _SUB_QUERIES:
+            raise self._refused("Sub-queries are forbidden in where.")
+        if kind in _GROUPS:
+            for sub in _sub_items(item):
+                self._check(sub)
+            return
+        if not attribute:
+            raise ApiError(400, "No 'attribute' in where item.")
+        self._check_attribute(attribute, kind, item.get("value"))
+
+    def _check_attribute(self, attribute: str, kind: str, value: Any) -> None:
+        if "#" in attribute:
+            raise self._refused("Not allowed character in attribute.")
+        if ":" in attribute:
+            raise self._refused("Complex expressions are forbidden in where.")
+        if "." in attribute:
+            self._check_foreign(*attribute.split(".", 1))
+        elif kind in _LINK_TYPES:
+            self._check_link(attribute, kind, value)
+        elif attribute not in self.schema.attributes:
+            raise ApiError(400, f"Not existing attribute '{attribute}' in where.")
+        elif attribute in access.hidden_attributes(self.user, self.schema, "read"):
+            raise self._refused(f"Forbidden attribute '{attribute}' in where.")
+
+    def _check_foreign(self, link_name: str, attribute: str) -> None:
+        link = self.schema.links.get(link_name)
+        if link is None or link.entity not in self.espo.store.schemas:
+            raise self._refused(f"Bad relation '{link_name}' in where.")
+        if not access.allows_any(self.user, link.entity):
+            raise self._refused(f"Forbidden relation '{link_name}' in where.")
+        target = self.espo.store.schemas[link.entity]
+        if attribute in access.hidden_attributes(self.user, target, "read"):
+            raise self._refused(f"Forbidden attribute '{link_name}.{attribute}' in where.")
+
+    def _check_link(self, name: str, kind: str, value: Any) -> None:
+        link = self.schema.links.get(name)
+        if link is None:
+            raise ApiError(400, f"Not existing relation '{name}' in where.")
+        if not access.allows_any(self.user, link.entity):
+            raise self._refused(f"Forbidden relation '{name}' in where.")
+        if kind not in ("linkedWith", "notLinkedWith", "linkedWithAll") or value is None:
+            return
+        target = self.espo.store.schemas.get(link.entity)
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, str):
+                raise ApiError(400, "Bad where item. Non-string ID.")
+            row = self.espo.store.live(link.entity, one)
+            if row is None or target is None:
+                raise self._refused(f"Record '{link.entity}' `{one}` not found.")
+            if not access.allows_record(self.user, target, row, "read"):
+                raise self._refused(f"No access to '{link.entity}' `{one}`.")
+
+    def _refused(self, text: str) -> ApiError:
+        # 9.x wraps the exception and prints both texts, which are the same; 10.0 prints one.
+        return ApiError(400, text if self.espo.release >= (10,) else f"{text} {text}")
+
+    # Compilation
+
+    def _item(self, item: dict[str, Any]) -> Predicate:
+        kind = item["type"]
+        if kind in _GROUPS:
+            parts = [self._item(sub) for sub in _sub_items(item)]
+            if kind == "and" or not parts:
+                return lambda row: all(part(row) for part in parts)
+            return lambda row: any(part(row) for part in parts)
+        attribute: str = item.get("attribute") or item["field"]
+        if kind in _LINK_TYPES:
+            return self._linked(attribute, kind, item.get("value"))
+        if item.get("dateTime") or item.get("date") or kind in moments.RELATIVE_TYPES:
+            item = moments.resolved(item, attribute, self.espo.clock.now())
+        if "." in attribute:
+            return self._foreign(attribute, item)
+        return compare(self.schema.attributes[attribute], self._getter(attribute), item["type"], item.get("value"))
+
+    def _getter(self, name: str) -> Getter:
+        attribute = self.schema.attributes[name]
+        if attribute.type == "foreignName":
+            entity, key, name_of = self.schema.links[attribute.source].entity, f"{attribute.source}Id", self.espo.store.name_of
+            return lambda row: name_of(entity, row.get(key))
+        return lambda row: row.get(name)
+
+    def _foreign(self, path: str, item: dict[str, Any]) -> Predicate:
+        link_name, name = path.split(".", 1)
+        link, store = self.schema.links[link_name], self.espo.store
+        target = store.schemas[link.entity]
+        if name not in target.attributes:
+            raise ApiError(500, None)
+        test = Where(self.espo, self.user, target)._item({**item, "attribute": name})
+        entity, rows = self.schema.name, store.tables[link.entity].rows
+        return lambda row: any(test(rows[one]) for one in store.linked_ids(entity, link, row["id"]))
+
+    def _linked(self, name: str, kind: str, value: Any) -> Predicate:
+        link, store, entity = self.schema.links[name], self.espo.store, self.schema.name
+        ids = value if isinstance(value, list) else [value]
+        match kind:
+            case "linkedWith":
+                return lambda row: store.is_linked(entity, link, row["id"], ids)
+            case "notLinkedWith":
+                return lambda row: not store.is_linked(entity, link, row["id"], ids)
+            case "linkedWithAll":
+                return lambda row: all(store.is_linked(entity, link, row["id"], [one]) for one in ids)
+            case "isLinked":
+                return lambda row: bool(store.linked_ids(entity, link, row["id"]))
+            case _:
+                return lambda row: not store.linked_ids(entity, link, row["id"])
+
+
+def _sub_items(item: dict[str, Any]) -> list[Any]:
+    value = item.get("value")
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ApiError(400, "Bad 'value'.")
+    return value
+
+
+def compare(attribute: Attribute, get: Getter, kind: str, value: Any) -> Predicate:
+    """One comparison of one attribute. Raises ApiError 400 for a type or value that EspoCRM refuses."""
+    kind = _SAME.get(kind, kind)
+    if kind in _ARRAY_TYPES:
+        return _array(get, kind, value)
+    if kind in ("in", "notIn", "between") and not (isinstance(value, list) and (kind != "between" or len(value) > 1)):
+        raise ApiError(400, f"Bad where item '{kind}'.")
+    simple = _without_value(get, kind)
+    if simple is not None:
+        return simple
+    make = _COMPARISONS.get(kind)
+    if make is None:
+        raise ApiError(400, f"Unknown where item type '{kind}'.")
+    return make(get, _key_for(attribute), value)
+
+
+def _without_value(get: Getter, kind: str) -> Predicate | None:
+    match kind:
+        case "isNull":
+            return lambda row: get(row) is None
+        case "isNotNull":
+            return lambda row: get(row) is not None
+        case "isTrue":
+            return lambda row: get(row) is True
+        case "isFalse":
+            return lambda row: get(row) is False
+        case "any":
+            return lambda row: True
+        case "none":
+            return lambda row: False
+        case _:
+            return None
+
+
+def _key_for(attribute: Attribute) -> Callable[[Any], Any]:
+    if attribute.type in _NUMBER_TYPES:
+        return floatval
+    if attribute.type == "datetime":
+        return _moment_key
+    return _text_key
+
+
+def _moment_key(value: Any) -> str:
+    text = strval(value).replace("T", " ")
+    return f"{text} 00:00:00"[:19] if len(text) == len("2026-11-22") else text[:19]
+
+
+def _text_key(value: Any) -> str:
+    return fold(value if isinstance(value, str) else strval(value))
+
+
+Comparison = Callable[[Getter, Callable[[Any], Any], Any], Predicate]
+
+
+def _equals(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    if value is None:
+        return lambda row: get(row) is None
+    if isinstance(value, list):
+        return _in(get, key, value)
+    wanted = key(value)
+    return lambda row: (own := get(row)) is not None and key(own) == wanted
+
+
+def _not_equals(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    if value is None:
+        return lambda row: get(row) is not None
+    if isinstance(value, list):
+        return _not_in(get, key, value)
+    wanted = key(value)
+    # SQL's <> is never true for NULL: never-modified records fall out (`facts/espocrm.md` 0.11).
+    return lambda row: (own := get(row)) is not None and key(own) != wanted
+
+
+def _in(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    wanted = _keys(key, value)
+    return lambda row: (own := get(row)) is not None and key(own) in wanted
+
+
+def _not_in(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    wanted = _keys(key, value)
+    if not wanted:
+        return lambda row: True
+    return lambda row: (own := get(row)) is not None and key(own) not in wanted
+
+
+def _keys(key: Callable[[Any], Any], values: Iterable[Any]) -> set[Any]:
+    return {key(one) for one in values if one is not None and not isinstance(one, list | dict)}
+
+
+def _greater(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    wanted = key(value)
+    return lambda row: (own := get(row)) is not None and key(own) > wanted
+
+
+def _greater_or_equal(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    wanted = key(value)
+    return lambda row: (own := get(row)) is not None and key(own) >= wanted
+
+
+def _less(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    wanted = key(value)
+    return lambda row: (own := get(row)) is not None and key(own) < wanted
+
+
+def _less_or_equal(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    wanted = key(value)
+    return lambda row: (own := get(row)) is not None and key(own) <= wanted
+
+
+def _between(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
+    low, high = key(value[0]), key(value[1])
+    return lambda row: (own := get(row)) is not None and low <= key(own) <= high
+
+
+def _like(pattern: str) -> re.Pattern[str]:
+    parts = (".*" if char == "%" else "." if char == "_" else re.escape(char) for char in fold(pattern))
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _like_with(before: str, after: str, *, negated: bool = False) -> Comparison:
+    def make(get: Getter, _key: Callable[[Any], Any], value: Any) -> Predicate:
+        pattern = _like(f"{before}{strval(value if value is not None else '')}{after}")
+
+        def test(row: Row) -> bool:
+            own = get(row)
+            return own is not None and (pattern.fullmatch(_text_key(own)) is None) is negated
+
+        return test
+
+    return make
+
+
+_COMPARISONS: dict[str, Comparison] = {
+    "equals": _equals,
+    "notEquals": _not_equals,
+    "in": _in,
+    "notIn": _not_in,
+    "greaterThan": _greater,
+    "greaterThanOrEquals": _greater_or_equal,
+    "lessThan": _less,
+    "lessThanOrEquals": _less_or_equal,
+    "between": _between,
+    "like": _like_with("", ""),
+    "notLike": _like_with("", "", negated=True),
+    "contains": _like_with("%", "%"),
+    "notContains": _like_with("%", "%", negated=True),
+    "startsWith": _like_with("", "%"),
+    "endsWith": _like_with("%", ""),
+}
+
+
+def _array(get: Getter, kind: str, value: Any) -> Predicate:
+    if kind == "arrayIsEmpty":
+        return lambda row: not get(row)
+    if kind == "arrayIsNotEmpty":
+        return lambda row: bool(get(row))
+    if not value and not isinstance(value, list):
+        raise ApiError(400, "Bad where item. No value." if kind == "arrayAnyOf" else "Bad where item 'array'. No value.")
+    wanted = {_text_key(one) for one in (value if isinstance(value, list) else [value])}
+
+    def present(row: Row) -> set[str]:
+        return {_text_key(one) for one in get(row) or ()}
+
+    match kind:
+        case "arrayAnyOf":
+            return lambda row: bool(wanted & present(row))
+        case "arrayNoneOf":
+            return lambda row: not wanted & present(row)
+        case _:
+            return lambda row: wanted <= present(row)
+
+
+def lower_bound(items: list[Any], attribute: str) -> str | None:
+    """The smallest value of `attribute` that rows matching all of `items` can have; None if it is open.
+
+    Lets a keyset page begin in the index where its rows begin instead of looking at every record.
+    """
+    bounds = [bound for item in items if (bound := _bound(item, attribute)) is not None]
+    return max(bounds, default=None)
+
+
+def _bound(item: dict[str, Any], attribute: str) -> str | None:
+    kind = item["type"]
+    if kind in _GROUPS:
+        subs = _sub_items(item)
+        if kind == "and":
+            return lower_bound(subs, attribute)
+        found = [_bound(sub, attribute) for sub in subs]
+        known = [bound for bound in found if bound is not None]
+        return min(known) if known and len(known) == len(found) else None
+    if item.get("dateTime") or item.get("date") or item.get("attribute") != attribute:
+        return None
+    value = item.get("value")
+    exact = kind in ("equals", "greaterThan", "greaterThanOrEquals", "after") and isinstance(value, str)
+    return _moment_key(value) if exact else None

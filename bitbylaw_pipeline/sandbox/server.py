@@ -1,0 +1,127 @@
+"""The stand-ins as one process, or in a thread for tests.
+
+    python -m bitbylaw_pipeline.sandbox.server --espocrm-port 8181 --xai-port 8182
+
+On xAI's port, api.x.ai is below `/api` and management-api.x.ai below `/management`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from bitbylaw_pipeline.sandbox.serving import (
+    LoopbackServer,
+    loop_factory,
+    loopback_server,
+    run_servers,
+    serving,
+)
+from bitbylaw_pipeline.sandbox.xai import XaiSandbox
+from bitbylaw_pipeline.sandbox.xai import create_app as create_xai
+
+DEFAULT_ESPOCRM_VERSION = "9.2.7"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSandbox:
+    """Where the stand-ins listen and the keys they take, under the names of the settings, and the apps themselves.
+
+    `espocrm_url` and `xai_url` are the servers' roots (for `/sandbox/...`); no URL ends in a slash.
+    """
+
+    espocrm_url: str
+    espocrm_api_base_url: str
+    xai_url: str
+    xai_api_base_url: str
+    xai_management_base_url: str
+    xai_api_key: str
+    xai_management_key: str
+    espocrm: Any
+    xai: XaiSandbox
+
+
+def create_espocrm(version: str = DEFAULT_ESPOCRM_VERSION) -> ASGIApp:
+    """The stand-in of EspoCRM in the given version."""
+    # Imported here so that xAI's stand-in alone does not pay for it.
+    module = importlib.import_module("bitbylaw_pipeline.sandbox.espocrm")
+    app: ASGIApp = module.create_app(version=version)
+    return app
+
+
+@contextlib.contextmanager
+def running_sandbox(
+    *,
+    espocrm_version: str = DEFAULT_ESPOCRM_VERSION,
+    xai_switches: Mapping[str, Any] | None = None,
+) -> Iterator[RunningSandbox]:
+    """All stand-ins in a thread on free loopback ports, fresh and empty; stopped at the end of the block."""
+    espocrm, xai = create_espocrm(espocrm_version), create_xai(xai_switches)
+    with serving(espocrm, xai) as (espocrm_url, xai_url):
+        yield RunningSandbox(
+            espocrm_url=espocrm_url,
+            espocrm_api_base_url=f"{espocrm_url}/api/v1",
+            xai_url=xai_url,
+            xai_api_base_url=f"{xai_url}/api/v1",
+            xai_management_base_url=f"{xai_url}/management/v1",
+            xai_api_key=xai.api_key,
+            xai_management_key=xai.management_key,
+            espocrm=espocrm,
+            xai=xai,
+        )
+
+
+async def _all_ready(servers: Sequence[LoopbackServer]) -> None:
+    for server in servers:
+        await asyncio.to_thread(server.ready.wait, 30)
+
+
+async def _serve(servers: Mapping[str, LoopbackServer]) -> None:
+    def stop() -> None:
+        for server in servers.values():
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop)
+    running = asyncio.create_task(run_servers(list(servers.values())))
+    started = asyncio.create_task(_all_ready(list(servers.values())))
+    await asyncio.wait([running, started], return_when=asyncio.FIRST_COMPLETED)
+    if not running.done():
+        where = " ".join(f"{name}={server.url}" for name, server in servers.items())
+        # The line that a caller waits for.
+        print(f"sandbox ready {where}", flush=True)  # noqa: T201
+    await running
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; 2 if a port is taken."""
+    parser = argparse.ArgumentParser(prog="python -m bitbylaw_pipeline.sandbox.server", description=__doc__)
+    parser.add_argument("--espocrm-port", type=int, default=8181, help="0: a free port")
+    parser.add_argument("--xai-port", type=int, default=8182, help="0: a free port")
+    parser.add_argument("--espocrm-version", default=DEFAULT_ESPOCRM_VERSION)
+    options = parser.parse_args(arguments)
+    try:
+        servers = {
+            "espocrm": loopback_server(create_espocrm(options.espocrm_version), options.espocrm_port),
+            "xai": loopback_server(create_xai(), options.xai_port),
+        }
+    except OSError as error:
+        print(f"The sandbox cannot listen: {error.strerror}. Choose other ports.", file=sys.stderr)  # noqa: T201
+        return 2
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_serve(servers))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

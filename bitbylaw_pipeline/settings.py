@@ -1,0 +1,230 @@
+"""Every setting, in one place: environment variables (or `.env`) under the names the firm already uses.
+
+Nothing is read at import. A missing or senseless value ends in one clear sentence (`SettingsError`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bitbylaw_pipeline.domain.egress import EgressRule
+from bitbylaw_pipeline.domain.retry import RetryLadder
+
+
+class SettingsError(Exception):
+    """A setting is missing or makes no sense; the message says which one and what to do."""
+
+
+class UploadRoute(StrEnum):
+    """How a file reaches xAI: on the files host and then attached, or in one multipart on the management host."""
+
+    FILES = "files"
+    MANAGEMENT = "management"
+
+
+class OwnerType(BaseModel):
+    """An entity type whose records own a collection. Names are EspoCRM's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity_type: str
+    link: str = "dokumentes"
+    """The owner's link to its documents; the link back is found in EspoCRM's metadata."""
+    collection_field: str = "xaiCollectionId"
+    permission_field: str | None = "kiFreigabe"
+    permission_reference_field: str | None = "kiFreigabeReferenz"
+    permission_date_field: str | None = "kiFreigabeDatum"
+    word: str
+    """The owner type in webhook URLs and topics: /vmh/webhook/{word}/update, {word}.update."""
+
+
+class DocumentFieldNames(BaseModel):
+    """What the fields of a document are called on the firm's server, and the words its status uses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity_type: str = "CDokumente"
+    file: str = "dokument"
+    file_id: str = "xaiId"
+    collections: str = "xaiCollections"
+    synced_hash: str = "xaiSyncedHash"
+    status: str = "fileStatus"
+    md5: str = "md5sum"
+    sha256: str = "sha256"
+    excluded: str | None = None
+    """A checkbox on the document that keeps it in the firm whatever the rule says."""
+    status_new: str = "neu"
+    status_changed: str = "geändert"
+    status_synced: str = "synced"
+    status_unchanged: str = "unchanged"
+
+
+DEFAULT_OWNERS = (
+    OwnerType(entity_type="CVmhRumungsklage", word="raeumungsklage"),
+    OwnerType(entity_type="CMietinkasso", word="mietinkasso"),
+    OwnerType(entity_type="Account", word="account"),
+    OwnerType(entity_type="CBeteiligte", word="beteiligte"),
+)
+
+# Images, sound, film and mail are not in xAI's list of readable types (`facts/xai.md` 7). What could not be used
+# there has no reason to leave the firm.
+DEFAULT_UNREADABLE_TYPES = (
+    "image/*",
+    "audio/*",
+    "video/*",
+    "message/rfc822",
+    "application/vnd.ms-powerpoint",
+    "application/vnd.oasis.opendocument.spreadsheet",
+    "application/vnd.oasis.opendocument.presentation",
+    "application/x-msdownload",
+)
+
+
+class Settings(BaseSettings):
+    """All settings; durations are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="forbid", frozen=True, env_ignore_empty=True)
+
+    # EspoCRM
+    espocrm_api_base_url: str = ""
+    espocrm_api_key: SecretStr = SecretStr("")
+    espocrm_api_timeout_seconds: float = Field(default=30.0, gt=0)
+    espocrm_metadata_ttl_seconds: float = Field(default=300.0, ge=0)
+    espocrm_max_concurrency: int = Field(default=16, ge=1)
+    document_fields: DocumentFieldNames = DocumentFieldNames()
+    collection_owners: tuple[OwnerType, ...] = DEFAULT_OWNERS
+
+    # xAI
+    xai_api_key: SecretStr = SecretStr("")
+    xai_management_key: SecretStr = SecretStr("")
+    xai_api_base_url: str = "https://api.x.ai/v1"
+    xai_management_base_url: str = "https://management-api.x.ai/v1"
+    xai_timeout_seconds: float = Field(default=60.0, gt=0)
+    xai_max_concurrency: int = Field(default=16, ge=1)
+    xai_upload_route: UploadRoute = UploadRoute.FILES
+    xai_max_file_bytes: int = Field(default=50_000_000, ge=1)
+    xai_unreadable_types: Annotated[tuple[str, ...], NoDecode] = DEFAULT_UNREADABLE_TYPES
+    xai_settle_seconds: float = Field(default=30.0, ge=0)
+    """How long a listing at xAI may lag: waited before a create with an unclear outcome is looked for again."""
+    xai_delete_replaced_files: bool = True
+    xai_indexing_check_seconds: float = Field(default=30.0, ge=0)
+
+    # What may leave the firm
+    xai_egress: EgressRule = EgressRule.OFF
+
+    # State
+    state_db_url: str = ""
+    state_encryption_key: SecretStr = SecretStr("")
+    dagster_home: Path | None = None
+    spool_dir: Path | None = None
+
+    # Redis
+    redis_host: str = ""
+    redis_port: int = Field(default=6379, ge=1, le=65535)
+    redis_password: SecretStr = SecretStr("")
+    redis_db: int = Field(default=0, ge=0)
+    redis_db_advoware_cache: int = Field(default=1, ge=0)
+
+    # Receiver
+    receiver_host: str = "127.0.0.1"
+    receiver_port: int = Field(default=3111, ge=0, le=65535)
+    receiver_public_url: str = ""
+    """Where EspoCRM reaches the receiver: setup-espocrm registers webhooks at this address."""
+    receiver_max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    receiver_max_events: int = Field(default=1000, ge=50)
+    """EspoCRM sends 50 items at most; a hook by hand may send more, never ten thousand."""
+    webhook_shared_secret: SecretStr = SecretStr("")
+    webhook_allow_unsigned: bool = False
+    """For the sandbox alone: accept webhooks without signature or secret."""
+
+    # Work
+    sync_concurrency: int = Field(default=16, ge=1, le=256)
+    lease_seconds: float = Field(default=20.0, gt=1)
+    batches_per_stream: int = Field(default=1, ge=1)
+    single_runs_max: int = Field(default=0, ge=0)
+    batch_linger_seconds: float = Field(default=300.0, ge=0)
+    batch_rotate_seconds: float = Field(default=600.0, gt=0)
+    batch_poll_seconds: float = Field(default=1.0, gt=0)
+    """How often a lingering batch looks for work by itself when no wake-up comes."""
+    feed_interval_seconds: float = Field(default=5.0, ge=0)
+    """How often a lingering batch reads EspoCRM's change feed; 0 leaves the feed to its sensor."""
+    feed_overlap_seconds: float = Field(default=10.0, ge=0)
+    partition_wait_seconds: float = Field(default=120.0, ge=0)
+    """How long a run launched by a person waits for an entity that a batch is at work on."""
+    retry_first_seconds: float = Field(default=5.0, gt=0)
+    retry_longest_seconds: float = Field(default=4 * 3600.0, gt=0)
+    retry_attempts: int = Field(default=8, ge=1)
+    outage_probe_seconds: float = Field(default=10.0, gt=0)
+    """How often a system that is down is asked whether it is back."""
+    log_level: str = "INFO"
+
+    @field_validator("xai_unreadable_types", mode="before")
+    @classmethod
+    def _split_types(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator(
+        "espocrm_api_base_url", "xai_api_base_url", "xai_management_base_url", "receiver_public_url"
+    )
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("write it as a whole address, beginning with https://")
+        return value.rstrip("/")
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Reads the environment and `.env`; `given` wins over both. Raises SettingsError with one sentence."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+            if first["type"] == "extra_forbidden":
+                raise SettingsError(
+                    f"{name} in .env is not a setting of this project; see .env.example for the names."
+                ) from None
+            # The value itself may be a key: it is never repeated.
+            inner = "".join(f" ({part})" for part in first["loc"][1:])
+            raise SettingsError(f"{name}{inner} is not usable: {first['msg']}. See .env.example.") from None
+
+    def require(self, *names: str) -> None:
+        """Raises SettingsError naming every one of the given settings that is empty."""
+        missing = [name for name in names if not _text(getattr(self, name))]
+        if missing:
+            listed = ", ".join(name.upper() for name in missing)
+            raise SettingsError(f"{listed} must be set: put it into .env (see .env.example).")
+
+    @property
+    def home(self) -> Path:
+        """Where Dagster and the embedded state live: DAGSTER_HOME, else `.bitbylaw` in the working folder."""
+        return (self.dagster_home or Path(".bitbylaw")).absolute()
+
+    @property
+    def database_url(self) -> str:
+        """STATE_DB_URL, else SQLite beside DAGSTER_HOME."""
+        return self.state_db_url or f"sqlite:///{self.home / 'state.sqlite'}"
+
+    @property
+    def retry_ladder(self) -> RetryLadder:
+        """The delays of failed work."""
+        return RetryLadder(self.retry_first_seconds, self.retry_longest_seconds, self.retry_attempts)
+
+    def owner_type(self, entity_type: str) -> OwnerType | None:
+        """The owner type of that name, if it owns collections."""
+        return next((owner for owner in self.collection_owners if owner.entity_type == entity_type), None)
+
+    def owner_by_word(self, word: str) -> OwnerType | None:
+        """The owner type with that word in its webhook URLs."""
+        return next((owner for owner in self.collection_owners if owner.word == word), None)
+
+
+def _text(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")

@@ -1,0 +1,178 @@
+"""The document flow: each document's file once in xAI, and in the collection of every matter it belongs to.
+
+Level-triggered: a pass reads the present truth on all sides, plans, and writes the difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from bitbylaw_pipeline.domain.collection_state import CollectionState
+from bitbylaw_pipeline.domain.document import Document, OwnerKey
+from bitbylaw_pipeline.domain.document_plan import CLEAN, PARTIAL, plan_document
+from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile, IndexStatus
+from bitbylaw_pipeline.domain.egress import EgressRule
+from bitbylaw_pipeline.domain.errors import NotFound, Transient
+from bitbylaw_pipeline.domain.outcome import Outcome, Result
+from bitbylaw_pipeline.inbox import collection_states, document_states, work_queue
+from bitbylaw_pipeline.inbox.batches import get_flag
+from bitbylaw_pipeline.sync.document_pass import (
+    COLLECTION_DOCUMENTS,
+    DocumentPass,
+    DocumentTools,
+    StartAgain,
+    Tally,
+)
+from bitbylaw_pipeline.sync.uploads import EGRESS_STOP
+
+MOST_ROUNDS = 4
+"""How often one pass begins anew because the document changed under it, before it leaves the rest to the queue."""
+LOCK_SECONDS = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Situation:
+    """Our own side of a document: what was agreed last, and what is known of its owners."""
+
+    now: float
+    state: DocumentState | None
+    collections: dict[OwnerKey, CollectionState]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentStream:
+    """Stream `documents`; the key is the document's id."""
+
+    tools: DocumentTools
+    name: str = "documents"
+    systems: frozenset[str] = frozenset({"espocrm", "xai-files", "xai-management"})
+
+    def entity_lock(self, key: str) -> str:
+        """The lock's name, as the firm knows it from the old system."""
+        return f"document_sync:{self.tools.settings.document_fields.entity_type}:{key}"
+
+    async def sync(self, key: str) -> Outcome:
+        """One pass over one document; raises the errors of `domain.errors`."""
+        async with self.tools.coordination.lock(self.entity_lock(key), ttl=LOCK_SECONDS, wait=0.0) as is_held:
+            if not is_held:
+                return Outcome(key, Result.WAITING, {"waits_for": "entity lock"}, again_in=1.0)
+            return await self._sync_locked(key)
+
+    async def describe(self, key: str) -> list[str]:
+        """The plan as lines for a person; writes nothing."""
+        try:
+            document = await self.tools.records.load_document(key)
+        except NotFound:
+            return [
+                "unlink its file from every collection and keep the file: the document is gone in EspoCRM"
+            ]
+        situation = await self.tools.database.run(lambda conn: self._read(conn, document))
+        plan = plan_document(document, situation.state, situation.collections, now=situation.now)
+        lines = [f"because: {reason}" for reason in plan.reasons]
+        lines += ["download the file, and upload it unless its content is known"] if plan.fetch else []
+        lines += [
+            f"link into {collection_id} (owner {owner})" for collection_id, owner in plan.attach.items()
+        ]
+        lines += [f"unlink from {collection_id}" for collection_id in plan.detach]
+        lines += [f"drop the older file {old.file_id}" for old in plan.drop]
+        lines += ["forget the file: the document has none any more"] if plan.clear else []
+        lines += ["look whether indexing has finished"] if plan.check_indexing else []
+        lines += [f"ask for the collection of {owner}" for owner in plan.want_owners]
+        lines += [f"withhold from {owner}: no permission" for owner in plan.withheld]
+        return lines or ["nothing to do"]
+
+    async def _sync_locked(self, key: str) -> Outcome:
+        tally = Tally()
+        document: Document | None = None
+        for _ in range(MOST_ROUNDS):
+            try:
+                current = document or await self.tools.records.load_document(key)
+            except NotFound:
+                return await self._leave_collections(key, tally)
+            situation = await self._situation(current)
+            plan = plan_document(current, situation.state, situation.collections, now=situation.now)
+            await self._want_owners(current, situation.state, plan.want_owners)
+            state = situation.state or DocumentState(key, updated_at=0.0)
+            try:
+                return await DocumentPass(self.tools, current, state, plan, tally).run()
+            except StartAgain as again:
+                document = again.document
+        raise Transient(
+            "The document kept changing while it was synced; it is tried again.", system="espocrm"
+        )
+
+    async def _situation(self, document: Document) -> _Situation:
+        return await self.tools.database.run(lambda conn: self._read(conn, document))
+
+    def _read(self, conn: Connection, document: Document) -> _Situation:
+        known = collection_states.get_many(conn, [str(owner) for owner in document.owners])
+        collections = {OwnerKey.parse(found.owner_key): found for found in known.values()}
+        if self.tools.settings.xai_egress is EgressRule.OFF or get_flag(conn, EGRESS_STOP) is not None:
+            # The switch counts as it stands now, not as it stood when the owner was last looked at.
+            collections = {key: replace(found, is_permitted=False) for key, found in collections.items()}
+        return _Situation(self.tools.database.now(conn), document_states.get(conn, document.id), collections)
+
+    async def _want_owners(
+        self, document: Document, state: DocumentState | None, owners: tuple[OwnerKey, ...]
+    ) -> None:
+        """Asks for the owners' collections, and notes the owners so that each finds this document again."""
+        if not owners:
+            return
+        keys = [str(owner) for owner in owners]
+
+        def commit(conn: Connection) -> None:
+            now = self.tools.database.now(conn)
+            all_owners = tuple(sorted(str(owner) for owner in document.owners))
+            if state is None or state.owners != all_owners:
+                document_states.put(
+                    conn,
+                    replace(
+                        state or DocumentState(document.id, updated_at=0.0), owners=all_owners, updated_at=now
+                    ),
+                )
+            work_queue.want(conn, now, "collections", keys)
+
+        await self.tools.database.run(commit)
+        await self.tools.coordination.wake("collections")
+
+    async def _leave_collections(self, key: str, tally: Tally) -> Outcome:
+        """The document is gone in EspoCRM: its file leaves every collection and is kept in the store."""
+        database = self.tools.database
+        state = await database.run(lambda conn: document_states.get(conn, key))
+        if state is None or state.deleted_at is not None:
+            return Outcome(key, Result.DELETED, {"collections": 0})
+        doomed = state.doomed
+        current = (DoomedFile(state.file_id, state.collections),) if state.file_id else ()
+        for old in (*doomed, *current):
+            for collection_id in old.collections:
+                await self.tools.xai.detach(collection_id, old.file_id)
+                tally.detached += 1
+        for old in doomed if self.tools.settings.xai_delete_replaced_files else ():
+            await self.tools.xai.delete_file(old.file_id)
+            tally.dropped += 1
+
+        def commit(conn: Connection) -> None:
+            now = database.now(conn)
+            kept = PARTIAL if state.status == PARTIAL else CLEAN
+            gone = replace(
+                state,
+                collections=(),
+                doomed=(),
+                owners=(),
+                status=kept,
+                index_status=IndexStatus.NONE,
+                index_check_at=None,
+                deleted_at=now,
+                updated_at=now,
+            )
+            document_states.put(conn, gone)
+
+        await database.run(commit)
+        facts = {
+            "detached": tally.detached,
+            "older_files_dropped": tally.dropped,
+            "file_kept": state.file_id or "",
+        }
+        return Outcome(key, Result.DELETED, facts, (COLLECTION_DOCUMENTS,))

@@ -1,0 +1,91 @@
+"""What every test has: no network but loopback, log lines through the standard library, both databases."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pytest_socket
+from cryptography.fernet import Fernet
+
+from bitbylaw_pipeline import logs
+from bitbylaw_pipeline.inbox.database import Database
+from tests.servers import postgres_server
+
+ENCRYPTION_KEY = Fernet.generate_key().decode()
+
+
+class FakeClock:
+    """A clock that moves only when told to, in UTC epoch seconds."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> float:
+        """Moves it on and returns the new time."""
+        self.now += seconds
+        return self.now
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _log_lines() -> None:
+    logs.configure_structure()
+
+
+@pytest.fixture(autouse=True)
+def _no_network() -> Iterator[None]:
+    pytest_socket.socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+    yield
+    pytest_socket._remove_restrictions()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The clock of the test's database."""
+    return FakeClock()
+
+
+@functools.cache
+def migrated_template(kind: str) -> str:
+    """A database with today's tables, made once: a file on SQLite, a template's name on PostgreSQL."""
+    if kind == "sqlite":
+        folder = tempfile.mkdtemp(prefix="state-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        file = Path(folder) / "template.sqlite"
+        Database.open(f"sqlite:///{file}", migrate=True).close()
+        return str(file)
+    server = postgres_server()
+    name = server.create_database()
+    Database.open(server.url(name), migrate=True).close()
+    return name
+
+
+def migrated_url(kind: str, folder: Path) -> str:
+    """The URL of a fresh database with today's tables; kind is "sqlite" or "postgresql"."""
+    template = migrated_template(kind)
+    if kind == "sqlite":
+        return f"sqlite:///{shutil.copy(template, folder / 'state.sqlite')}"
+    server = postgres_server()
+    return server.url(server.create_database(template))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh database with all tables, once on SQLite and once on PostgreSQL."""
+    return migrated_url(request.param, tmp_path)
+
+
+@pytest.fixture
+def database(database_url: str, clock: FakeClock) -> Iterator[Database]:
+    """A fresh database on the settable clock; the test runs once on SQLite and once on PostgreSQL."""
+    opened = Database.open(database_url, clock=clock, encryption_key=ENCRYPTION_KEY)
+    yield opened
+    opened.close()
