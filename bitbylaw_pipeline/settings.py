@@ -114,6 +114,11 @@ class Settings(BaseSettings):
     xai_delete_replaced_files: bool = True
     xai_indexing_check_seconds: float = Field(default=30.0, ge=0)
 
+    # Advoware: the firm's .env names it already; nothing reads it yet
+    advoware_api_base_url: str = ""
+    advoware_api_key: SecretStr = SecretStr("")
+    advoware_api_secret: SecretStr = SecretStr("")
+
     # What may leave the firm
     xai_egress: EgressRule = EgressRule.OFF
 
@@ -121,6 +126,8 @@ class Settings(BaseSettings):
     state_db_url: str = ""
     state_encryption_key: SecretStr = SecretStr("")
     dagster_home: Path | None = None
+    dagster_postgres_url: SecretStr = SecretStr("")
+    """PostgreSQL for Dagster's own runs and events; `bitbylaw up` hands it to Dagster. Empty: SQLite in DAGSTER_HOME."""
     spool_dir: Path | None = None
 
     # Redis

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
@@ -72,8 +73,15 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, *, database: Database | None = None) -> AsyncIterator[Runtime]:
-    """Opens database, Redis and clients and closes them again. Raises SettingsError for what is missing."""
+async def open_runtime(
+    settings: Settings, *, database: Database | None = None, transports: Mapping[str, Any] | None = None
+) -> AsyncIterator[Runtime]:
+    """Opens database, Redis and clients and closes them again. Raises SettingsError for what is missing.
+
+    `transports` replaces the clients' way out, by system ("espocrm", "xai-files", "xai-management"): tests reach the
+    stand-ins without a socket.
+    """
+    ways = transports or {}
     settings.require(*REQUIRED)
     async with AsyncExitStack() as stack:
         if database is None:
@@ -81,9 +89,16 @@ async def open_runtime(settings: Settings, *, database: Database | None = None) 
             stack.push_async_callback(database.aclose)
         coordination = Coordination.open(settings)
         stack.push_async_callback(coordination.aclose)
-        espocrm = EspoCrm.open(settings, cache=coordination, on_call=count_call)
+        espocrm = EspoCrm.open(
+            settings, transport=ways.get("espocrm"), cache=coordination, on_call=count_call
+        )
         stack.push_async_callback(espocrm.aclose)
-        xai = Xai.open(settings, on_call=count_call)
+        xai = Xai.open(
+            settings,
+            files_transport=ways.get("xai-files"),
+            management_transport=ways.get("xai-management"),
+            on_call=count_call,
+        )
         stack.push_async_callback(xai.aclose)
         records = DocumentRecords(espocrm, settings.document_fields, settings.collection_owners)
         cipher = Cipher(settings.state_encryption_key.get_secret_value())

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import redis
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
@@ -111,18 +112,14 @@ class PostgresServer:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stops it: SIGINT is PostgreSQL's "fast" shutdown, SIGQUIT its "immediate" one, SIGKILL a crash."""
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(START_SECONDS)
-            self._process = None
-        if how is signal.SIGKILL:
-            self._wait_for_orphans()
-
-    def _wait_for_orphans(self) -> None:
-        # Its children notice the death a moment later; until then a new server refuses the data folder.
-        lock = self._data / "postmaster.pid"
-        lock.unlink(missing_ok=True)
-        time.sleep(0.3)
+        if self._process is None:
+            return
+        children = psutil.Process(self._process.pid).children()
+        self._process.send_signal(how)
+        self._process.wait(START_SECONDS)
+        self._process = None
+        # After a crash they notice a moment later; until then a new server refuses the data folder.
+        psutil.wait_procs(children, START_SECONDS)
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stops it as told and starts it again."""

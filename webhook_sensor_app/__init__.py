@@ -1,0 +1,4 @@
+"""The receiver of webhooks: stores which records may have changed, and answers after the commit.
+
+It knows the inbox and the settings, never Dagster: its link to the rest is the work queue's table.
+"""

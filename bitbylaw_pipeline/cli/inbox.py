@@ -11,7 +11,7 @@ import click
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.filters import key_option, reason_option, since_option, stream_option
-from bitbylaw_pipeline.cli.problems import NOT_USABLE, Problem
+from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.cli.screen import moment, screen, span, table
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.cli.waking import wake_streams
@@ -170,7 +170,7 @@ def replay(everything: bool, **narrowed: Any) -> None:
     """Set parked work going again, with fresh attempts; prints how many."""
     chosen = ParkedFilter(**narrowed)
     if not (everything or chosen.is_given):
-        raise Problem("Say what to replay: --key, --stream, --reason, --since, or --all.", NOT_USABLE)
+        raise NotUsable("Say what to replay: --key, --stream, --reason, --since, or --all.")
     settings = load_settings()
 
     def commit(conn: Connection) -> Counter[str]:

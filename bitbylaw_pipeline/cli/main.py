@@ -13,20 +13,20 @@ from typing import Any, cast
 
 import click
 
-from bitbylaw_pipeline.cli.problems import NOT_USABLE, WRONG, Problem
+from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.inbox.cipher import CipherError
 from bitbylaw_pipeline.inbox.failures import DatabaseUnavailable
 from bitbylaw_pipeline.settings import SettingsError
 
 _COMMANDS = {
-    "up": "up:up",
-    "demo": "demo:demo",
-    "status": "status:status",
-    "inbox": "inbox:inbox",
-    "sync": "sync:sync",
-    "doctor": "doctor:doctor",
-    "setup-espocrm": "setup_espocrm:setup_espocrm",
+    "up": ("up:up", "Start receiver, Dagster and its UI for the systems named in .env."),
+    "demo": ("demo:demo", "Show everything on the built-in sandbox, with live progress."),
+    "status": ("status:status", "Show what is waiting, who is at work, and what may leave the firm."),
+    "inbox": ("inbox:inbox", "Look at what came in and what is parked, and set it going again."),
+    "sync": ("sync:sync", "Sync one document or one owner's collection now."),
+    "doctor": ("doctor:doctor", "Check every system, key, right, field and webhook; say what to do."),
+    "setup-espocrm": ("setup_espocrm:setup_espocrm", "Register the webhooks in EspoCRM; name what it lacks."),
 }
 
 
@@ -43,10 +43,16 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
         return cast(
             "click.Command", getattr(importlib.import_module(f"bitbylaw_pipeline.cli.{module}"), name)
         )
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line a command, without importing any."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, says) for name, (_, says) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; raises Problem or what click itself raises, and nothing else."""
@@ -55,14 +61,14 @@ class Commands(click.Group):
         except (click.exceptions.Exit, click.Abort, click.ClickException):
             raise
         except (SettingsError, CipherError) as error:
-            raise Problem(str(error), NOT_USABLE) from error
+            raise NotUsable(str(error)) from error
         except (SyncError, DatabaseUnavailable) as error:
-            raise Problem(str(error), WRONG) from error
+            raise Problem(str(error)) from error
         except Exception as fault:
             frame = traceback.extract_tb(fault.__traceback__)[-1]
             place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
             sentence = f"{type(fault).__name__} at {place}: a fault of this program, please report it."
-            raise Problem(sentence, WRONG) from fault
+            raise Problem(sentence) from fault
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import click
 
-WRONG = 1
-NOT_USABLE = 2
-
 
 class Problem(click.ClickException):
-    """Ends the command with one sentence; `exit_code` is WRONG or NOT_USABLE (bad usage or settings)."""
+    """Something is wrong: ends the command with one sentence and exit code 1."""
 
-    def __init__(self, message: str, exit_code: int = WRONG) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code: ClassVar[int] = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Prints the sentence on standard error."""
         click.echo(f"bitbylaw: {self.message}", file=file, err=file is None)
+
+
+class NotUsable(Problem):
+    """The command, or a setting, is not usable as given: exit code 2."""
+
+    exit_code: ClassVar[int] = 2

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from bitbylaw_pipeline.cli.filters import STREAM_NAMES
-from bitbylaw_pipeline.cli.problems import NOT_USABLE, Problem
+from bitbylaw_pipeline.cli.problems import NotUsable
 from bitbylaw_pipeline.domain.document import OwnerKey, is_record_id
 
 
 def parse_key(stream: str, key: str) -> str:
     """The key, if the stream can have it; raises Problem with one sentence."""
     if stream not in STREAM_NAMES:
-        raise Problem(f"There is no stream {stream!r}: write {' or '.join(STREAM_NAMES)}.", NOT_USABLE)
+        raise NotUsable(f"There is no stream {stream!r}: write {' or '.join(STREAM_NAMES)}.")
     if stream == "collections":
         try:
             return str(OwnerKey.parse(key))
         except ValueError as error:
-            raise Problem(str(error), NOT_USABLE) from None
+            raise NotUsable(str(error)) from None
     if not is_record_id(key):
-        raise Problem("A document's key is its id in EspoCRM, for example 64f0c1d2e3b4a5968.", NOT_USABLE)
+        raise NotUsable("A document's key is its id in EspoCRM, for example 64f0c1d2e3b4a5968.")
     return key
 
 

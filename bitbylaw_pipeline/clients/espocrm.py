@@ -89,6 +89,10 @@ class EspoCrm(Records, Attachments, Webhooks):
         version = settings.get("version")
         return AppUser(str(user.get("id") or ""), version if isinstance(version, str) else None, rights)
 
+    async def probe(self) -> None:
+        """One cheap read that any working EspoCRM answers; raises what the client raises."""
+        await self.system.call("GET", "/App/user", operation="probe")
+
     async def metadata(self, key: str, *, fresh: bool = False) -> Any:
         """EspoCRM's description of itself at a dotted key such as `entityDefs.CDokumente`, None where there is none.
 

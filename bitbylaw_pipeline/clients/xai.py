@@ -136,6 +136,16 @@ class Xai(Files, Collections, Members):
             )
         return KeyReport(files_team, management_team, tuple(problems))
 
+    async def probe_files(self) -> None:
+        """One cheap read on the files host; raises what the client raises."""
+        await self.files.call("GET", "/api-key", operation="probe")
+
+    async def probe_management(self) -> None:
+        """One cheap read on the management host; raises what the client raises."""
+        await self.management.call(
+            "GET", "/auth/management-keys/validation", above_base=True, operation="probe"
+        )
+
     async def _upload_file(self, upload: SpooledUpload) -> StoredFile:
         body = _form([("purpose", "assistants")], "file", upload, self.files)
         answer = await self.files.call(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 
 from bitbylaw_pipeline.clients.answer import Refusal
-from bitbylaw_pipeline.domain.errors import SyncError, Unexpected
+from bitbylaw_pipeline.domain.errors import RateLimited, SyncError, Unexpected
 
 _NO_CREDITS = re.compile(r"credits?\b|spending limit|billing|prepaid", re.IGNORECASE)
 _BAD_KEY = re.compile(r"incorrect api key|invalid api key|bad-credentials", re.IGNORECASE)
 _UNKNOWN_FIELD = re.compile(r"Unknown field '([A-Za-z0-9_]{1,64})'")
-_INVALID = re.compile(r"code = (?:InvalidArgument|FailedPrecondition|OutOfRange)")
+_OUT_OF_CREDITS = "says that the team has no credits left"
+_RPC_CODE = re.compile(r"rpc error: code = (\w+)")
 
 
 def judge(refusal: Refusal) -> SyncError | None:
@@ -23,7 +24,7 @@ def judge(refusal: Refusal) -> SyncError | None:
         # The files host answers 400 to a wrong key: taken for a bad file it would park every document.
         return refusal.auth_failed("does not accept our key")
     if status in (402, 403, 429) and _NO_CREDITS.search(text):
-        return refusal.auth_failed("says that the team has no credits left")
+        return refusal.auth_failed(_OUT_OF_CREDITS)
     if status == 403:
         return refusal.auth_failed("says that our key lacks a right")
     if status == 404 and not _is_own(refusal):
@@ -32,12 +33,30 @@ def judge(refusal: Refusal) -> SyncError | None:
             system=refusal.call.system,
             status=status,
         )
-    if status == 405:
+    if status in (405, 501):
         return refusal.permanent("does not offer this call (any more)", "no_route")
-    if status in (400, 422) or (status == 500 and _INVALID.search(text)):
-        # The one-shot upload answers 500 where it means 400, and so it would be tried for hours.
+    if status in (400, 422):
         return _invalid(refusal, text)
+    if status == 500 and (code := _RPC_CODE.search(text)):
+        return _rpc_error(refusal, code[1], text)
     return None
+
+
+def _rpc_error(refusal: Refusal, code: str, text: str) -> SyncError | None:
+    """The one-shot upload answers 500 whatever it means: taken as trouble it would be tried for hours."""
+    match code:
+        case "InvalidArgument" | "FailedPrecondition" | "OutOfRange":
+            return _invalid(refusal, text)
+        case "NotFound":
+            return refusal.not_found()
+        case "PermissionDenied" | "Unauthenticated":
+            return refusal.auth_failed("says that our key lacks a right")
+        case "ResourceExhausted" if _NO_CREDITS.search(text):
+            return refusal.auth_failed(_OUT_OF_CREDITS)
+        case "ResourceExhausted":
+            return refusal.later("asks us to slow down", RateLimited)
+        case _:
+            return None
 
 
 def _invalid(refusal: Refusal, text: str) -> SyncError:

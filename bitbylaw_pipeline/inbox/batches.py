@@ -107,7 +107,7 @@ def request(
     return None if slot is None else (slot, token)
 
 
-def take_over(  # noqa: PLR0917 - a row's columns in their order
+def take_over(
     connection: Connection,
     now: float,
     stream: str,
@@ -134,7 +134,7 @@ def take_over(  # noqa: PLR0917 - a row's columns in their order
     return slot
 
 
-def beat(  # noqa: PLR0917 - a row's columns in their order
+def beat(
     connection: Connection, now: float, stream: str, slot: int, token: str, activity: str, ttl: float
 ) -> bool:
     """Says that the holder is alive, for another `ttl` seconds; False means that the slot was lost: stop at once."""

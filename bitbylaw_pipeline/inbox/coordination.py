@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 import redis
 import redis.asyncio
 import structlog
+from redis.asyncio.client import PubSub
 from redis.asyncio.lock import Lock
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -100,7 +101,7 @@ class Coordination:
             try:
                 client.publish(_channel(stream), "1")
             except (RedisError, OSError) as error:
-                self._note_failure(error)
+                self.note_failure(error)
 
     def wakeups(self, stream: str) -> Wakeups:
         """A subscription to the stream's wake-ups; close it with `aclose`."""
@@ -119,6 +120,12 @@ class Coordination:
             await self._ask(
                 self._client.set(_cache_key(key), text, px=max(1, int(ttl * 1000))), otherwise=None
             )
+
+    def new_subscription(self) -> PubSub:
+        """For `Wakeups`: not yet subscribed to anything."""
+        if self._client is None:
+            raise RuntimeError("There is no Redis to subscribe to.")
+        return self._client.pubsub(ignore_subscribe_messages=True)
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -145,17 +152,19 @@ class Coordination:
         except LockError:
             raise
         except (RedisError, OSError) as error:
-            self._note_failure(error)
+            self.note_failure(error)
             return otherwise
-        self._note_success()
+        self.note_success()
         return answer
 
-    def _note_failure(self, error: BaseException) -> None:
+    def note_failure(self, error: BaseException) -> None:
+        """Begins a rest; the first of an outage is a warning."""
         if self._failed_at is None:
             log.warning("redis_unavailable", error=type(error).__name__)
         self._failed_at = self._clock()
 
-    def _note_success(self) -> None:
+    def note_success(self) -> None:
+        """Ends an outage."""
         if self._failed_at is not None:
             log.info("redis_back")
             self._failed_at = None
@@ -167,7 +176,7 @@ class Wakeups:
     def __init__(self, coordination: Coordination, stream: str) -> None:
         self._coordination = coordination
         self._channel = _channel(stream)
-        self._subscription: Any = None
+        self._subscription: PubSub | None = None
 
     async def wait(self, timeout: float) -> bool:  # noqa: ASYNC109 - what the wait is for
         """True as soon as a wake-up has come since the last call, False after `timeout` seconds."""
@@ -178,26 +187,27 @@ class Wakeups:
             if rest > 0:
                 await asyncio.sleep(min(rest, remaining))
                 continue
+            was_subscribed = self._subscription is not None
             try:
                 if await self._receive(remaining):
                     return True
             except (RedisError, OSError) as error:
-                self._coordination._note_failure(error)  # noqa: SLF001
                 await self.aclose()
+                if not was_subscribed:
+                    # Else the connection may be an old one, from before a restart: only a new one can tell.
+                    self._coordination.note_failure(error)
         return False
 
     async def _receive(self, seconds: float) -> bool:
         if self._subscription is None:
-            client = self._coordination._client  # noqa: SLF001
-            assert client is not None  # noqa: S101 - `rest_seconds` is infinite then
-            self._subscription = client.pubsub(ignore_subscribe_messages=True)
+            self._subscription = self._coordination.new_subscription()
             await self._subscription.subscribe(self._channel)
         is_woken = await self._subscription.get_message(timeout=seconds) is not None
         if is_woken:
-            # A hundred events are one wake-up.
+            # What has arrived by now is the same wake-up.
             while await self._subscription.get_message(timeout=0) is not None:
                 pass
-        self._coordination._note_success()  # noqa: SLF001
+        self._coordination.note_success()
         return is_woken
 
     async def aclose(self) -> None:
@@ -205,7 +215,7 @@ class Wakeups:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             with contextlib.suppress(RedisError, OSError):
-                await subscription.aclose()
+                await subscription.aclose()  # type: ignore[no-untyped-call]
 
 
 def _channel(stream: str) -> str:

@@ -62,7 +62,7 @@ class InboxEvent:
     digest: str
 
 
-def record(  # noqa: PLR0917 - a row's columns in their order
+def record(
     connection: Connection,
     now: float,
     source: str,

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
-class DatabaseUnavailable(Exception):  # noqa: N818 - it reads as what is the case
+class DatabaseUnavailable(Exception):
     """The database cannot be reached, is busy beyond patience, or went away before it confirmed a commit.
 
     In the last case the transaction may or may not have landed; everything that is written is safe to repeat.

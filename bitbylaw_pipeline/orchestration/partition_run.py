@@ -112,7 +112,10 @@ def _failure(missing: Sequence[str], results: dict[str, Finished], asked: int) -
 
 def _reason(finished: Finished | None) -> str:
     if finished is None:
-        return "It was not reached before the run ended; it waits in the queue."
+        return (
+            "It is being synced by a batch and did not become free in time: launch the partition again, or leave it to "
+            "the batch."
+        )
     if finished.error is not None:
         return str(finished.error)
     if finished.outcome is None:

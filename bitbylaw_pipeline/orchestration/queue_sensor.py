@@ -27,11 +27,13 @@ BATCH_TAGS = {
 
 @dataclass(frozen=True, slots=True)
 class QueueReport:
-    """What a tick found, and the slot it requested, if a batch was needed: (slot, token)."""
+    """What a tick found, and what is to be started: the slot requested for a batch, or a few entities by themselves."""
 
     ready: int
     requested: tuple[int, str] | None
+    """(slot, token)"""
     skip: str
+    singles: tuple[work_queue.Claim, ...] = ()
 
 
 def build_queue_sensor(
@@ -63,8 +65,12 @@ def _tick(
 ) -> dg.SensorResult | dg.SkipReason:
     database = backend.database()
     settings = backend.settings()
-    report = look_at_queue(database, stream, slots=settings.batches_per_stream)
-    requests = [] if report.requested is None else [_batch_request(stream, *report.requested)]
+    report = look_at_queue(
+        database, stream, slots=settings.batches_per_stream, single_runs_max=settings.single_runs_max
+    )
+    requests = _single_requests(context.instance, stream, report.singles)
+    if report.requested is not None:
+        requests.append(_batch_request(stream, *report.requested))
     requests += parked_run_requests(context.instance, database, stream)
     if requests:
         return dg.SensorResult(run_requests=requests)
@@ -80,11 +86,33 @@ def _batch_request(stream: StreamAssets, slot: int, token: str) -> dg.RunRequest
     )
 
 
-def look_at_queue(database: Database, stream: StreamAssets, *, slots: int) -> QueueReport:
+def _single_requests(
+    instance: dg.DagsterInstance, stream: StreamAssets, singles: Sequence[work_queue.Claim]
+) -> list[dg.RunRequest]:
+    if singles:
+        # A run request for an unknown partition fails the whole tick.
+        instance.add_dynamic_partitions(stream.name, [claim.key for claim in singles])
+    return [
+        dg.RunRequest(
+            # Seen again at every tick until its run has claimed it: the key is what keeps it to one run.
+            run_key=f"{stream.name}/{claim.key}:{claim.generation}:{claim.attempts}",
+            partition_key=claim.key,
+            tags={"bitbylaw/run": "single", "bitbylaw/stream": stream.name, "dagster/max_retries": "0"},
+        )
+        for claim in singles
+    ]
+
+
+def look_at_queue(
+    database: Database, stream: StreamAssets, *, slots: int, single_runs_max: int = 0
+) -> QueueReport:
     """Reads first, and takes the write lock only where a batch is needed: most ticks need none."""
     report = database.read(lambda conn: _report(conn, database.now(conn), stream, slots))
     if report.skip:
         return report
+    if report.ready <= single_runs_max:
+        singles = database.run_sync(lambda conn: _peek(conn, database.now(conn), stream, report.ready))
+        return QueueReport(report.ready, None, "", singles)
     requested = database.run_sync(
         lambda conn: batches.request(conn, database.now(conn), stream.name, slots, ttl=REQUEST_SECONDS)
     )
@@ -106,6 +134,13 @@ def _report(conn: Connection, now: float, stream: StreamAssets, slots: int) -> Q
         listed = ", ".join(f"{name} for {until - now:.0f} s more" for name, until in sorted(down.items()))
         return QueueReport(ready, None, f"{shown}; paused because a system is down: {listed}.")
     return QueueReport(ready, None, "")
+
+
+def _peek(conn: Connection, now: float, stream: StreamAssets, limit: int) -> tuple[work_queue.Claim, ...]:
+    # Claimed and given back in one transaction: what a claim would bring, and nobody is kept from it.
+    claims = work_queue.claim(conn, now, stream.name, limit=limit, lease_seconds=1.0)
+    work_queue.release(conn, now, claims)
+    return tuple(claims)
 
 
 def _alive(live: Sequence[batches.Batch], now: float) -> str:

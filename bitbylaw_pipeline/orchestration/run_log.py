@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dagster._core.log_manager import DagsterLogHandler
+
 PROJECT_LOGGER = "bitbylaw_pipeline"
 _OF_THE_RUN_ITSELF = f"{PROJECT_LOGGER}.orchestration"
 _FORMAT = "%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
@@ -18,24 +20,41 @@ _FORMAT = "%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
 
 @contextmanager
 def batch_run_log(level: str) -> Iterator[None]:
-    """For the time of a batch: lines from `level` on to standard error, warnings to Dagster's run log."""
+    """For the time of a batch: warnings to Dagster's run log, the rest from `level` on to standard error."""
     logger = logging.getLogger(PROJECT_LOGGER)
-    run_log_handlers = list(logger.handlers)
-    # Made here, not at import: Dagster redirects the process's standard error for the time of the step.
-    everything = logging.StreamHandler(sys.stderr)
-    everything.setFormatter(logging.Formatter(_FORMAT))
+    of_dagster = [handler for handler in logger.handlers if isinstance(handler, DagsterLogHandler)]
+    # Made here, not at import: Dagster redirects the process's standard error for the time of the step. What goes into
+    # the run log needs no second line: Dagster's console logger writes it there, too.
+    rest = logging.StreamHandler(sys.stderr)
+    rest.setFormatter(logging.Formatter(_FORMAT))
+    rest.addFilter(lambda record: not _belongs_in_run_log(record))
+    ours = [rest, *(_Selected(handler) for handler in of_dagster)]
     level_before = logger.level
-    for handler in run_log_handlers:
-        handler.addFilter(_belongs_in_run_log)
-    logger.addHandler(everything)
+    for handler in of_dagster:
+        logger.removeHandler(handler)
+    for handler in ours:
+        logger.addHandler(handler)
     logger.setLevel(level.upper())
     try:
         yield
     finally:
         logger.setLevel(level_before)
-        logger.removeHandler(everything)
-        for handler in run_log_handlers:
-            handler.removeFilter(_belongs_in_run_log)
+        for handler in ours:
+            logger.removeHandler(handler)
+        for handler in of_dagster:
+            logger.addHandler(handler)
+
+
+class _Selected(logging.Handler):
+    """Passes on what belongs in the run log. (Dagster's own handler ignores filters that are added to it.)"""
+
+    def __init__(self, of_dagster: logging.Handler) -> None:
+        super().__init__()
+        self._of_dagster = of_dagster
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _belongs_in_run_log(record):
+            self._of_dagster.handle(record)
 
 
 def _belongs_in_run_log(record: logging.LogRecord) -> bool:

@@ -29,7 +29,7 @@ class Fault:
     | html | an HTML page with `status` (200 unless given) |
     | cut_body | the app's answer promised in full by Content-Length, half of it sent, then a close |
     | hang | nothing for `seconds`, then a close; the app never sees the request |
-    | close | a close at once; the app never sees the request |
+    | close | a close at once (a reset, if the client is still writing); the app never sees the request |
     | timeout_after_commit | the app handles the request, nothing is answered for `seconds`, then a close |
     """
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.types import ASGIApp
-
+from bitbylaw_pipeline.sandbox.espocrm.app import EspoSandbox
+from bitbylaw_pipeline.sandbox.espocrm.app import create_app as create_espocrm
+from bitbylaw_pipeline.sandbox.espocrm.seeding import SYNC_API_KEY, seed
 from bitbylaw_pipeline.sandbox.serving import (
     LoopbackServer,
     loop_factory,
@@ -41,35 +41,35 @@ class RunningSandbox:
 
     espocrm_url: str
     espocrm_api_base_url: str
+    espocrm_api_key: str
     xai_url: str
     xai_api_base_url: str
     xai_management_base_url: str
     xai_api_key: str
     xai_management_key: str
-    espocrm: Any
+    espocrm: EspoSandbox
     xai: XaiSandbox
-
-
-def create_espocrm(version: str = DEFAULT_ESPOCRM_VERSION) -> ASGIApp:
-    """The stand-in of EspoCRM in the given version."""
-    # Imported here so that xAI's stand-in alone does not pay for it.
-    module = importlib.import_module("bitbylaw_pipeline.sandbox.espocrm")
-    app: ASGIApp = module.create_app(version=version)
-    return app
 
 
 @contextlib.contextmanager
 def running_sandbox(
     *,
     espocrm_version: str = DEFAULT_ESPOCRM_VERSION,
+    espocrm_seed: Mapping[str, Any] | None = None,
     xai_switches: Mapping[str, Any] | None = None,
 ) -> Iterator[RunningSandbox]:
-    """All stand-ins in a thread on free loopback ports, fresh and empty; stopped at the end of the block."""
+    """All stand-ins in a thread on free loopback ports, stopped at the end of the block.
+
+    They are empty but for `espocrm_seed` (such as `samples.seed.seed_document()`).
+    """
     espocrm, xai = create_espocrm(espocrm_version), create_xai(xai_switches)
+    if espocrm_seed is not None:
+        seed(espocrm.espo, dict(espocrm_seed))
     with serving(espocrm, xai) as (espocrm_url, xai_url):
         yield RunningSandbox(
             espocrm_url=espocrm_url,
             espocrm_api_base_url=f"{espocrm_url}/api/v1",
+            espocrm_api_key=SYNC_API_KEY,
             xai_url=xai_url,
             xai_api_base_url=f"{xai_url}/api/v1",
             xai_management_base_url=f"{xai_url}/management/v1",

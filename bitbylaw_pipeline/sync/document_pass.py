@@ -282,7 +282,9 @@ class DocumentPass:
 
         def commit(conn: Connection) -> None:
             now = self.tools.database.now(conn)
-            collection_states.forget_collection(conn, now, str(owner), collection_id)
+            known = collection_states.get(conn, str(owner))
+            if known is not None and known.collection_id == collection_id:
+                collection_states.put(conn, replace(known, collection_id=None, updated_at=now))
             document_states.put(conn, replace(self.state, status=PARTIAL, collections=left, updated_at=now))
             work_queue.want(conn, now, "collections", [str(owner)])
 

@@ -15,7 +15,7 @@ from bitbylaw_pipeline.domain.document_plan import CLEAN, PARTIAL, plan_document
 from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile, IndexStatus
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.domain.errors import NotFound, Transient
-from bitbylaw_pipeline.domain.outcome import Outcome, Result
+from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
 from bitbylaw_pipeline.inbox import collection_states, document_states, work_queue
 from bitbylaw_pipeline.inbox.batches import get_flag
 from bitbylaw_pipeline.sync.document_pass import (
@@ -170,7 +170,7 @@ class DocumentStream:
             document_states.put(conn, gone)
 
         await database.run(commit)
-        facts = {
+        facts: dict[str, Fact] = {
             "detached": tally.detached,
             "older_files_dropped": tally.dropped,
             "file_kept": state.file_id or "",

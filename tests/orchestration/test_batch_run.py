@@ -4,7 +4,7 @@ import dagster as dg
 
 from bitbylaw_pipeline.inbox import batches, work_queue
 from tests.orchestration.toy import FILES, MEMBERSHIPS, TOYS
-from tests.orchestration.workbench import Workbench
+from tests.orchestration.workbench import Workbench, signal_when
 
 
 def test_batch_materializes_each_entity_on_its_own_partition(bench: Workbench) -> None:
@@ -74,8 +74,6 @@ def test_losing_the_slot_ends_an_orphan(bench: Workbench) -> None:
             bench.do(lambda conn, now: batches.take_over(conn, now, TOYS.name, None, "thief", 60.0))
         return False
 
-    from tests.orchestration.workbench import signal_when
-
     with signal_when(steal):
         assert bench.run_batch(batch_linger_seconds=600.0).success
     assert [batch.run_id for batch in bench.live()] == ["thief"]
@@ -84,8 +82,7 @@ def test_losing_the_slot_ends_an_orphan(bench: Workbench) -> None:
 def test_failed_batch_keeps_its_slot_for_a_while(bench: Workbench) -> None:
     """A batch that fails leaves its slot held for a minute: started anew every tick it would burn the machine."""
     bench.want("ok-1")
-    with bench.instance.event_log_storage.index_connection() as conn:  # type: ignore[attr-defined]
-        conn.exec_driver_sql("ALTER TABLE asset_keys RENAME TO gone")
+    bench.refuse_materializations()
     result = bench.run_batch()
     assert not result.success
     held = bench.live()

@@ -18,6 +18,7 @@ from bitbylaw_pipeline.inbox import batches, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.orchestration.dagster_storage import with_driver
 from bitbylaw_pipeline.orchestration.stream_op import batch_run_config
+from bitbylaw_pipeline.orchestration.streams import partitions_of
 from tests.conftest import migrated_url
 from tests.orchestration.toy import FILES, TOYS, ToyBackend, toy_definitions
 from tests.servers import postgres_url
@@ -82,6 +83,16 @@ class Workbench:
         """From now on the entity behaves like that."""
         (self.folder / key).write_text(what)
 
+    def refuse_materializations(self) -> None:
+        """From now on Dagster's database (SQLite) refuses to store any."""
+        storage: Any = self.instance.event_log_storage
+        with storage.index_connection() as conn:
+            conn.exec_driver_sql(
+                "CREATE TRIGGER refuse BEFORE INSERT ON event_logs "
+                "WHEN NEW.dagster_event_type = 'ASSET_MATERIALIZATION' "
+                "BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+            )
+
     def run_batch(self, token: str = "", **settings: Any) -> dg.ExecuteInProcessResult:
         """A batch run in this process."""
         return self._job(settings).execute_in_process(
@@ -115,16 +126,9 @@ class Workbench:
 
     def status(self, key: str, asset: dg.AssetKey = FILES) -> str:
         """What the UI shows for a partition: MATERIALIZED, FAILED, IN_PROGRESS or MISSING."""
-        from dagster._core.storage.partition_status_cache import get_partition_subsets  # noqa: PLC0415
-
-        done, failed, running = get_partition_subsets(
-            self.instance, self.instance, asset, TOYS.specs[0].partitions_def  # type: ignore[arg-type]
-        )
-        if running is not None and key in running:
-            return "IN_PROGRESS"
-        if failed is not None and key in failed:
-            return "FAILED"
-        return "MATERIALIZED" if done is not None and key in done else "MISSING"
+        statuses = self.instance.get_status_by_partition(asset, [key], partitions_of(TOYS.name))
+        status = (statuses or {}).get(key)
+        return status.value if status else "MISSING"
 
 
 @contextmanager
@@ -147,13 +151,13 @@ def workbench(folder: Path, *, state: str = "sqlite", dagster: str = "sqlite", *
 
 @contextmanager
 def signal_when(is_time: Callable[[], bool], number: signal.Signals = signal.SIGTERM) -> Iterator[None]:
-    """Sends this process a signal as soon as the condition holds, as a cancel from the UI does."""
+    """Sends this process's main thread a signal as soon as the condition holds."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(0.02):
             if is_time():
-                signal.raise_signal(number) if threading.current_thread() is threading.main_thread() else _send(number)
+                _send(number)
                 return
 
     watcher = threading.Thread(target=watch, daemon=True)
@@ -163,6 +167,22 @@ def signal_when(is_time: Callable[[], bool], number: signal.Signals = signal.SIG
     finally:
         over.set()
         watcher.join()
+
+
+@contextmanager
+def cancel_when(
+    bench: Workbench, is_time: Callable[[], bool], number: signal.Signals = signal.SIGTERM
+) -> Iterator[None]:
+    """Cancels the run in this process as soon as the condition holds, as the launcher does for the UI."""
+
+    def is_canceling() -> bool:
+        if not is_time():
+            return False
+        bench.instance.report_run_canceling(bench.instance.get_runs(limit=1)[0])
+        return True
+
+    with signal_when(is_canceling, number):
+        yield
 
 
 def _send(number: signal.Signals) -> None:

@@ -9,11 +9,14 @@ import sys
 import zlib
 
 import docx
+import httpx
 import pytest
 
 from bitbylaw_pipeline.sandbox.samples.matters import SampleDocument, sample_firm
 from bitbylaw_pipeline.sandbox.samples.persons import PERSONS, SAMPLE_PERSONS
+from bitbylaw_pipeline.sandbox.samples.seed import OWNER_LINKS, seed_document
 from bitbylaw_pipeline.sandbox.samples.texts import KINDS, write_text
+from bitbylaw_pipeline.sandbox.server import running_sandbox
 from bitbylaw_pipeline.sandbox.xai.contents import filename_error, indexing_error, kind_of
 
 FIRM = sample_firm(raeumungsklagen=2, mietinkassos=1, accounts=1, beteiligte=2)
@@ -87,10 +90,46 @@ def test_the_firm_has_what_the_flows_must_handle() -> None:
     assert set(KINDS) >= {item.kind for item in firm.documents()}
 
 
+def test_the_seed_fills_the_stand_in_of_espocrm() -> None:
+    """After seeding, matters list their documents, files download as made, and people are linked to their matter."""
+    document = first("docx")
+    klage = FIRM.of_type("CVmhRumungsklage")[0]
+    seed = seed_document(FIRM, link_multiple_fields=True, config={"webhookPeriodSeconds": None})
+    with (
+        running_sandbox() as sandbox,
+        httpx.Client(base_url=sandbox.espocrm_url, headers={"X-Api-Key": sandbox.espocrm_api_key}) as client,
+    ):
+        made = client.post("/sandbox/seed", json=seed)
+        assert made.status_code == 200, made.text
+        linked = client.get(f"/api/v1/CVmhRumungsklage/{klage.id}/dokumentes").json()
+        assert {item["id"] for item in linked["list"]} == {item.id for item in klage.documents}
+        record = client.get(f"/api/v1/CDokumente/{document.id}").json()
+        assert (record["name"], record["dokumentName"]) == (document.title, document.name)
+        assert record["rumungsklagesIds"] == [klage.id]
+        file = client.get(f"/api/v1/Attachment/file/{record['dokumentId']}")
+        assert file.content == document.content()
+        owner = client.get(f"/api/v1/CVmhRumungsklage/{klage.id}").json()
+        assert owner["kiFreigabe"] is True
+        assert set(owner["beteiligtesNames"].values()) == {
+            f"{p.nachname}, {p.vorname}" for p in klage.persons
+        }
+        unreleased = client.get(f"/api/v1/CVmhRumungsklage/{FIRM.of_type('CVmhRumungsklage')[-1].id}").json()
+        assert unreleased["kiFreigabe"] is False
+        shared = next(item for item in klage.documents if item.kind == "Mietvertrag")
+        inkassos = client.get(f"/api/v1/CDokumente/{shared.id}/mietinkassos").json()
+        assert inkassos["total"] == 1
+        loose = client.get(f"/api/v1/CDokumente/{FIRM.loose[0].id}").json()
+        assert [loose[f"{link}Ids"] for link in OWNER_LINKS.values()] == [[], [], [], []]
+
+
 def test_every_record_and_file_name_would_be_caught_by_the_leak_test() -> None:
     """Names of records and files hold a string of SAMPLE_PERSONS."""
     assert {person.nachname for person in PERSONS} <= set(SAMPLE_PERSONS)
-    for name in [matter.name for matter in FIRM.matters] + [item.name for item in FIRM.documents()]:
+    for name in (
+        [matter.name for matter in FIRM.matters]
+        + [item.name for item in FIRM.documents()]
+        + [item.title for item in FIRM.documents()]
+    ):
         assert any(part in name for part in SAMPLE_PERSONS)
 
 

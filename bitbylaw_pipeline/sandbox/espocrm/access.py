@@ -53,7 +53,7 @@ def owns(user: User, schema: EntitySchema, row: Row) -> bool:
     """Own means: assigned to the user; where there is no assigned user, created by the user."""
     if "assignedUserId" in schema.attributes:
         return bool(row.get("assignedUserId") == user.id)
-    if schema.name == "ActionHistoryRecord" or schema.name == "Webhook":
+    if schema.name in ("ActionHistoryRecord", "Webhook"):
         return bool(row.get("userId") == user.id)
     return bool(row.get("createdById") == user.id) or row["id"] == user.id
 
@@ -107,6 +107,4 @@ def _field_level(level: Any, action: str) -> Any:
 def link_denied(entity: str, link: str, label: str, action: str) -> ApiError:
     """403 of a link operation on a record that the user may not edit."""
     place = "record" if label == "noAccessToRecord" else "foreign record"
-    return forbidden(
-        f"No {place} access for link operation ({entity}:{link}).", label, {"action": action}
-    )
+    return forbidden(f"No {place} access for link operation ({entity}:{link}).", label, {"action": action})

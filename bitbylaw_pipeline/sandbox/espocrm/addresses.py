@@ -58,7 +58,9 @@ def _normalised(field: Field, kind: str, sent: list[Any]) -> list[dict[str, Any]
     return sorted(items, key=lambda item: not item["primary"])
 
 
-def _with_primary(field: Field, kind: str, address: str | None, others: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_primary(
+    field: Field, kind: str, address: str | None, others: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     if not address:
         return others
     rest = [item for item in others if item[_key(kind)].lower() != address.lower()]

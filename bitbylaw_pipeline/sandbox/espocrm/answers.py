@@ -51,7 +51,7 @@ class Answer:
     stream: ByteSource | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ApiError(Exception):
     """An error answer. `reason` is the X-Status-Reason (None: no such header); `body` is JSON text or empty.
 

@@ -91,9 +91,7 @@ def _check_field(espo: Espo, user: User, owner: str, field: str, role: str) -> N
         raise forbidden(f"No access to field '{field}'.")
 
 
-def _new_row(
-    espo: Espo, user: User, name: str, content_type: Any, size: int, field: str, role: str
-) -> Row:
+def _new_row(espo: Espo, user: User, name: str, content_type: Any, size: int, field: str, role: str) -> Row:
     now = espo.store.now()
     return {
         "id": espo.store.new_id(),

@@ -15,7 +15,9 @@ _MAINTENANCE = encode_text({"message": "The application currently is in maintena
 
 
 def authenticate(espo: Espo, request: Request) -> User:
-    """The user behind a request. Raises ApiError 401, 403 (blocked address) or 503 (maintenance)."""
+    """The user behind a request. Raises ApiError 401, 403 (blocked address), 503 (maintenance), 500 (no database)."""
+    if espo.config["databaseDown"]:
+        raise ApiError(500, html=True)
     headers = request.headers
     key = headers.get(b"x-api-key")
     if key is not None and b"espo-authorization" not in headers and not espo.failed_logins:

@@ -8,10 +8,28 @@ from collections.abc import Iterator
 
 _CHUNK = 256 * 1024
 _BLOCK = 64 * 1024
-_WORDS = (
-    "Klage Mieter Vermieter Kündigung Frist Gericht Antrag Beschluss Urteil Vollmacht Anlage Zahlung Rückstand "
-    "Wohnung Räumung Termin Zustellung Forderung Vertrag Schriftsatz"
-).split()
+_WORDS = [
+    "Klage",
+    "Mieter",
+    "Vermieter",
+    "Kündigung",
+    "Frist",
+    "Gericht",
+    "Antrag",
+    "Beschluss",
+    "Urteil",
+    "Vollmacht",
+    "Anlage",
+    "Zahlung",
+    "Rückstand",
+    "Wohnung",
+    "Räumung",
+    "Termin",
+    "Zustellung",
+    "Forderung",
+    "Vertrag",
+    "Schriftsatz",
+]
 
 
 class Blob:

@@ -65,11 +65,12 @@ class WebhookJob:
     def waiting(self) -> int:
         """Events not taken yet plus items not delivered yet."""
         items = self._espo.store.tables["WebhookQueueItem"].rows.values()
-        return len(self._espo.unprocessed_events) + sum(item["status"] == "Pending" for item in items)
+        pending = [item for item in items if item["status"] == "Pending"]
+        return len(self._espo.unprocessed_events) + len(pending)
 
     def _take_events(self) -> int:
         espo = self._espo
-        portion = min(espo.config["webhookQueueEventPortionSize"], len(espo.unprocessed_events))
+        portion: int = min(espo.config["webhookQueueEventPortionSize"], len(espo.unprocessed_events))
         hooks = [row for row in espo.store.tables["Webhook"].all_live() if row["isActive"]]
         for _ in range(portion):
             event = espo.store.tables["WebhookEventQueueItem"].rows.get(espo.unprocessed_events.popleft())
@@ -79,7 +80,7 @@ class WebhookJob:
             for hook in hooks:
                 if hook["event"] == event["event"] and not self._is_own(hook, event):
                     self._add_item(hook, event)
-        return int(portion)
+        return portion
 
     @staticmethod
     def _is_own(hook: Row, event: Row) -> bool:
@@ -150,13 +151,15 @@ class WebhookJob:
             total=espo.config["webhookTimeout"], sock_connect=espo.config["webhookConnectTimeout"]
         )
         try:
-            async with aiohttp.ClientSession(
-                timeout=timeout, skip_auto_headers=("User-Agent", "Accept-Encoding")
-            ) as session:
-                async with session.post(
+            async with (
+                aiohttp.ClientSession(
+                    timeout=timeout, skip_auto_headers=("User-Agent", "Accept-Encoding")
+                ) as session,
+                session.post(
                     hook["url"], data=payload, headers=_headers(hook, payload, release), allow_redirects=False
-                ) as response:
-                    return response.status, outcome_of_status(response.status, release)
+                ) as response,
+            ):
+                return response.status, outcome_of_status(response.status, release)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return None, outcome_of_error(error, release)
         except ValueError:

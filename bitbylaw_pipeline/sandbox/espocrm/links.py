@@ -111,7 +111,14 @@ def list_linked(
 
 
 def change_link(
-    espo: Espo, user: User, schema: EntitySchema, record_id: str, name: str, data: dict[str, Any], *, joined: bool
+    espo: Espo,
+    user: User,
+    schema: EntitySchema,
+    record_id: str,
+    name: str,
+    data: dict[str, Any],
+    *,
+    joined: bool,
 ) -> bool:
     """POST and DELETE {E}/{id}/{link}: one id after the other; those before a bad one stay done."""
     if data.get("massRelate") and joined:

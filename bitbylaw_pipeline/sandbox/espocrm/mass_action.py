@@ -31,12 +31,15 @@ def mass_action(espo: Espo, user: User, data: dict[str, Any], client: str) -> di
 def _mass_update(
     espo: Espo, user: User, schema: EntitySchema, params: dict[str, Any], given: dict[str, Any], client: str
 ) -> dict[str, Any]:
-    sent = writable(espo, user, schema, given.get("values", given))
+    sent = writable(user, schema, given.get("values", given))
     ids = params.get("ids")
     by_search = params.get("where") is not None or params.get("searchParams") is not None
     table = espo.store.tables[schema.name]
     if by_search:
-        raw = {**(params.get("searchParams") or {}), **({"where": params["where"]} if params.get("where") else {})}
+        raw = {
+            **(params.get("searchParams") or {}),
+            **({"where": params["where"]} if params.get("where") else {}),
+        }
         raw.pop("select", None)
         test = search.predicate(espo, user, schema, search_params.from_raw(espo, raw))
         rows = [row for row in table.all_live() if test is None or test(row)]

@@ -29,7 +29,12 @@ def base_fields() -> Defs:
 
 def base_links() -> Defs:
     """The links of the template "Base"."""
-    teams = {"type": "hasMany", "entity": "Team", "relationName": "entityTeam", "layoutRelationshipsDisabled": True}
+    teams = {
+        "type": "hasMany",
+        "entity": "Team",
+        "relationName": "entityTeam",
+        "layoutRelationshipsDisabled": True,
+    }
     return {"createdBy": dict(_USER), "modifiedBy": dict(_USER), "assignedUser": dict(_USER), "teams": teams}
 
 
@@ -165,7 +170,11 @@ def _account() -> Defs:
         "website": {"type": "url", "maxLength": 255},
         "emailAddress": {"type": "email"},
         "phoneNumber": {"type": "phone", "typeList": ["Office", "Mobile", "Fax", "Other"]},
-        "type": {"type": "enum", "options": ["", "Customer", "Investor", "Partner", "Reseller"], "maxLength": 255},
+        "type": {
+            "type": "enum",
+            "options": ["", "Customer", "Investor", "Partner", "Reseller"],
+            "maxLength": 255,
+        },
         "sicCode": _varchar(40),
         "xaiCollectionId": _varchar(),
         **_permission_fields(),
@@ -256,7 +265,11 @@ def system_model() -> dict[str, Defs]:
         "data": {"type": "jsonObject"},
         "createdAt": {"type": "datetime"},
     }
-    target: Defs = {"targetId": {"type": "varchar"}, "targetType": {"type": "varchar"}, "targetName": {"type": "varchar"}}
+    target: Defs = {
+        "targetId": {"type": "varchar"},
+        "targetType": {"type": "varchar"},
+        "targetName": {"type": "varchar"},
+    }
     event_item = {**event, "isProcessed": {"type": "bool"}, **target, "user": {"type": "link"}}
     queue_item = {
         **event,
@@ -278,7 +291,11 @@ def system_model() -> dict[str, Defs]:
     }
     with_user = {"user": dict(_USER)}
     return {
-        "User": {"fields": user, "links": dict(_BY_USER), "collection": {"orderBy": "userName", "order": "asc"}},
+        "User": {
+            "fields": user,
+            "links": dict(_BY_USER),
+            "collection": {"orderBy": "userName", "order": "asc"},
+        },
         "Team": {"fields": {"name": {"type": "varchar"}, "createdAt": {"type": "datetime"}}, "links": {}},
         "Webhook": {"fields": webhook, "links": {**_BY_USER, **with_user}},
         "WebhookEventQueueItem": {"fields": event_item, "links": with_user, "collection": _NEWEST_FIRST},

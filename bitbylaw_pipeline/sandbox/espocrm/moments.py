@@ -90,11 +90,16 @@ def _absolute(kind: str, value: Any, zone: tzinfo) -> tuple[str, Any]:
     match kind:
         case "on":
             start = _parsed(value, zone)
-            return "between", [_stamp(start), _stamp(start + (last_second if len(value) <= 10 else timedelta()))]
+            return "between", [
+                _stamp(start),
+                _stamp(start + (last_second if len(value) <= 10 else timedelta())),
+            ]
         case "before":
             return "lessThan", _stamp(_parsed(value, zone))
         case "after":
-            return "greaterThan", _stamp(_parsed(value, zone) + (last_second if len(value) <= 10 else timedelta()))
+            return "greaterThan", _stamp(
+                _parsed(value, zone) + (last_second if len(value) <= 10 else timedelta())
+            )
         case "between":
             if not isinstance(value, list) or len(value) < 2:
                 raise ApiError(400, "Bad where item. Bad value.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,8 +13,6 @@ from bitbylaw_pipeline.sandbox.espocrm.schema import Attribute, EntitySchema, Fi
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DATETIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2})?")
 _ATOM = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:?\d{2})")
-_TRIMMED_TYPES = frozenset({"varchar", "url", "email"})
-_TRUE_VALUES = (1, "1", True, "true")
 
 
 def sanitise(schema: EntitySchema, data: dict[str, Any]) -> None:
@@ -25,24 +24,26 @@ def sanitise(schema: EntitySchema, data: dict[str, Any]) -> None:
 
 
 def _sanitised(field: Field, name: str, value: Any) -> Any:
-    kind = field.type
-    if name == field.name and kind in _TRIMMED_TYPES and isinstance(value, str):
-        return value.strip(TRIMMED) or None
-    if kind == "phone" and name == field.name:
-        return _phone(value)
-    if kind == "phone" and name.endswith("Data") and isinstance(value, list):
-        return [_phone_item(item) for item in value]
-    if kind in ("text", "wysiwyg"):
-        return None if value == "" else value
-    if kind in ("array", "multiEnum", "checklist"):
-        if isinstance(value, list):
-            return [item.strip(TRIMMED) if isinstance(item, str) else item for item in value]
-        return [] if value is None else value
-    if kind == "datetime" and value is not None:
-        return _datetime(scalar_text(value))
-    if kind == "date" and value is not None:
-        return _date(scalar_text(value))
-    return value
+    if field.type == "phone":
+        if name == field.name:
+            return _phone(value)
+        return [_phone_item(item) for item in value] if isinstance(value, list) else value
+    make = _SANITISERS.get(field.type)
+    return value if make is None or name != field.name else make(value)
+
+
+def _trimmed(value: Any) -> Any:
+    return value.strip(TRIMMED) or None if isinstance(value, str) else value
+
+
+def _blank_to_null(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _array(value: Any) -> Any:
+    if isinstance(value, list):
+        return [item.strip(TRIMMED) if isinstance(item, str) else item for item in value]
+    return [] if value is None else value
 
 
 def is_date(text: str) -> bool:
@@ -61,7 +62,10 @@ def is_datetime(text: str) -> bool:
         return False
 
 
-def _datetime(text: str) -> str:
+def _datetime(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = scalar_text(value)
     if is_datetime(text) or not _ATOM.fullmatch(text):
         return text
     try:
@@ -71,7 +75,10 @@ def _datetime(text: str) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _date(text: str) -> str:
+def _date(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = scalar_text(value)
     return text[:10] if _ATOM.fullmatch(text) and is_date(text[:10]) else text
 
 
@@ -93,27 +100,52 @@ def _phone_item(item: Any) -> Any:
     return item
 
 
+_SANITISERS: dict[str, Callable[[Any], Any]] = {
+    "varchar": _trimmed,
+    "url": _trimmed,
+    "email": _trimmed,
+    "text": _blank_to_null,
+    "wysiwyg": _blank_to_null,
+    "array": _array,
+    "multiEnum": _array,
+    "checklist": _array,
+    "datetime": _datetime,
+    "date": _date,
+}
+
+
 def coerce(attribute: Attribute, value: Any) -> Any:
     """The value as it stands on the entity. A list for a text field becomes the word Array, without an error."""
-    if value is None:
-        return None
-    match attribute.type:
-        case "varchar" | "text" | "id" | "foreignId" | "foreignName":
-            if isinstance(value, list | dict):
-                return "Array" if isinstance(value, list) else "Object"
-            return strval(value)
-        case "bool" | "addressFlag":
-            return any(value is true or (value == true and not isinstance(true, bool)) for true in _TRUE_VALUES)
-        case "int":
-            return intval(value)
-        case "float":
-            return floatval(value)
-        case "array" | "jsonArray" | "linkIds" | "bareIds" | "addressData":
-            return value if isinstance(value, list) else None
-        case "jsonObject" | "linkNames":
-            return value if isinstance(value, dict) else None
-        case _:
-            return value
+    make = _COERCIONS.get(attribute.type)
+    return value if value is None or make is None else make(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return "Array" if isinstance(value, list) else "Object"
+    return strval(value)
+
+
+def _bool(value: Any) -> bool:
+    return value is True or value in ("1", "true") or (value == 1 and isinstance(value, int))
+
+
+def _list(value: Any) -> list[Any] | None:
+    return value if isinstance(value, list) else None
+
+
+def _object(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+_COERCIONS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("varchar", "text", "id", "foreignId", "foreignName"), _text),
+    **dict.fromkeys(("bool", "addressFlag"), _bool),
+    **dict.fromkeys(("array", "jsonArray", "linkIds", "bareIds", "addressData"), _list),
+    **dict.fromkeys(("jsonObject", "linkNames"), _object),
+    "int": intval,
+    "float": floatval,
+}
 
 
 def stored(attribute: Attribute, value: Any) -> Any:

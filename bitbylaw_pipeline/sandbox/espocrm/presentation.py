@@ -9,13 +9,28 @@ from bitbylaw_pipeline.sandbox.espocrm import access
 from bitbylaw_pipeline.sandbox.espocrm.schema import Attribute, EntitySchema, Row
 from bitbylaw_pipeline.sandbox.espocrm.system import Espo, User
 
-_PLAIN = frozenset({"id", "varchar", "text", "bool", "int", "float", "date", "datetime", "jsonArray", "jsonObject", "foreignId"})
-_NOT_IN_LISTS = frozenset({"linkIds", "linkNames", "bareIds", "isFollowed", "followersIds", "followersNames", "addressData"})
+_PLAIN = frozenset(
+    {
+        "id",
+        "varchar",
+        "text",
+        "bool",
+        "int",
+        "float",
+        "date",
+        "datetime",
+        "jsonArray",
+        "jsonObject",
+        "foreignId",
+    }
+)
+_NOT_IN_LISTS = frozenset(
+    {"linkIds", "linkNames", "bareIds", "isFollowed", "followersIds", "followersNames", "addressData"}
+)
 _LOADED_AFTER_CREATE = frozenset(
     {"foreignName", "linkIds", "linkNames", "isFollowed", "followersIds", "followersNames", "addressData"}
 )
 _ACL_ATTRIBUTES = ("assignedUserId", "createdById")
-# The answers of EspoCRM's own queue tables name their target, which is no attribute of the table.
 _FOLLOWERS_SHOWN = 6
 
 
@@ -60,31 +75,39 @@ def _is_shown(user: User, schema: EntitySchema, row: Row, attribute: Attribute) 
 
 def value_of(espo: Espo, user: User, schema: EntitySchema, row: Row, attribute: Attribute) -> Any:
     """One attribute of one record."""
-    store, name, source = espo.store, attribute.name, attribute.source
+    name, source = attribute.name, attribute.source
     match attribute.type:
         case "foreignName":
-            return store.name_of(schema.links[source].entity, row.get(f"{source}Id"))
+            return espo.store.name_of(schema.links[source].entity, row.get(f"{source}Id"))
         case "array":
             value = row.get(name)
             return [] if value is None and espo.arrays_default_empty else value
-        case "linkIds" | "bareIds":
-            return store.linked_ids(schema.name, schema.links[source], row["id"])
-        case "linkNames":
-            link = schema.links[source]
-            return {one: store.name_of(link.entity, one) for one in store.linked_ids(schema.name, link, row["id"])}
-        case "isFollowed":
-            return user.id in store.followers.get((schema.name, row["id"]), ())
-        case "followersIds":
-            return store.followers.get((schema.name, row["id"]), [])[:_FOLLOWERS_SHOWN]
-        case "followersNames":
-            ids = store.followers.get((schema.name, row["id"]), [])[:_FOLLOWERS_SHOWN]
-            return {one: store.name_of("User", one) for one in ids}
+        case "linkIds" | "bareIds" | "linkNames":
+            return _linked(espo, schema, row, attribute)
+        case "isFollowed" | "followersIds" | "followersNames":
+            return _followers(espo, user, schema, row, attribute.type)
         case "addressFlag":
             return _address_flag(row, source, "optOut" if name.endswith("IsOptedOut") else "invalid")
         case "addressData":
             return row.get(name) or []
         case _:
             return row.get(name)
+
+
+def _linked(espo: Espo, schema: EntitySchema, row: Row, attribute: Attribute) -> Any:
+    link = schema.links[attribute.source]
+    ids = espo.store.linked_ids(schema.name, link, row["id"])
+    return (
+        {one: espo.store.name_of(link.entity, one) for one in ids} if attribute.type == "linkNames" else ids
+    )
+
+
+def _followers(espo: Espo, user: User, schema: EntitySchema, row: Row, kind: str) -> Any:
+    ids = espo.store.followers.get((schema.name, row["id"]), [])
+    if kind == "isFollowed":
+        return user.id in ids
+    shown = ids[:_FOLLOWERS_SHOWN]
+    return shown if kind == "followersIds" else {one: espo.store.name_of("User", one) for one in shown}
 
 
 def _address_flag(row: Row, source: str, flag: str) -> bool | None:

@@ -22,7 +22,17 @@ from bitbylaw_pipeline.sandbox.espocrm.system import Espo, Request, User
 from bitbylaw_pipeline.sandbox.espocrm.validate import validate
 
 _SYSTEM_ATTRIBUTES = frozenset(
-    "deleted id modifiedById modifiedByName modifiedAt createdById createdByName createdAt versionNumber".split()
+    [
+        "deleted",
+        "id",
+        "modifiedById",
+        "modifiedByName",
+        "modifiedAt",
+        "createdById",
+        "createdByName",
+        "createdAt",
+        "versionNumber",
+    ]
 )
 _NEVER_SET = frozenset({"foreignName", "linkNames", "isFollowed", "followersIds", "followersNames"})
 _LISTED_ONCE = frozenset({"linkIds", "bareIds"})
@@ -40,7 +50,7 @@ def read(espo: Espo, user: User, schema: EntitySchema, record_id: str, client: s
     return presentation.full(espo, user, schema, row)
 
 
-def writable(espo: Espo, user: User, schema: EntitySchema, data: dict[str, Any]) -> dict[str, Any]:
+def writable(user: User, schema: EntitySchema, data: dict[str, Any]) -> dict[str, Any]:
     """What is left of the sent data: known attributes that may be written, sanitised."""
     forbidden_names = access.hidden_attributes(user, schema, "edit")
     kept: dict[str, Any] = {}
@@ -61,10 +71,12 @@ def coerced(schema: EntitySchema, data: dict[str, Any]) -> Row:
     return {name: coerce(schema.attributes[name], value) for name, value in data.items()}
 
 
-def create(espo: Espo, user: User, schema: EntitySchema, data: dict[str, Any], request: Request) -> dict[str, Any]:
+def create(
+    espo: Espo, user: User, schema: EntitySchema, data: dict[str, Any], request: Request
+) -> dict[str, Any]:
     """POST {E}."""
     access.require_scope(user, schema.name, "create")
-    sent = writable(espo, user, schema, data)
+    sent = writable(user, schema, data)
     values = {**_defaults(espo, schema), **coerced(schema, sent)}
     validate(schema, values, sent, is_new=True)
     links.check_ids(espo, user, schema, values, {})
@@ -143,7 +155,7 @@ def update(
 ) -> dict[str, Any]:
     """PUT and PATCH {E}/{id}: both change only what is given."""
     access.require_scope(user, schema.name, "edit")
-    sent = writable(espo, user, schema, data)
+    sent = writable(user, schema, data)
     row = espo.store.live(schema.name, record_id)
     if row is None:
         raise ApiError(404, f"Record {record_id} not found.")
@@ -163,7 +175,9 @@ def update(
     return _with_old_addresses(espo, schema, answer, before)
 
 
-def _with_old_addresses(espo: Espo, schema: EntitySchema, answer: dict[str, Any], before: Row) -> dict[str, Any]:
+def _with_old_addresses(
+    espo: Espo, schema: EntitySchema, answer: dict[str, Any], before: Row
+) -> dict[str, Any]:
     # 9.x loads the lists before it saves and does not look again.
     if espo.release < (10,):
         for kind in ("email", "phone"):
@@ -276,7 +290,8 @@ def _refuse_duplicates(espo: Espo, user: User, schema: EntitySchema, values: Row
     found = [
         row
         for row in espo.store.tables[schema.name].all_live()
-        if row["id"] != own_id and any(row.get(name) and fold(row[name]) == key for name, key in wanted.items())
+        if row["id"] != own_id
+        and any(row.get(name) and fold(row[name]) == key for name, key in wanted.items())
     ][:_MOST_DUPLICATES]
     if found:
         shown = presentation.list_attributes(schema, None, "id")

@@ -155,16 +155,26 @@ def _add_attributes(schema: EntitySchema, fields: Mapping[str, Mapping[str, Any]
     for name, params in fields.items():
         kind = params.get("type", "")
         if kind not in FIELD_TYPES:
-            raise SchemaError(f"Field {schema.name}.{name} has the type {kind!r}; known: {sorted(FIELD_TYPES)}.")
+            raise SchemaError(
+                f"Field {schema.name}.{name} has the type {kind!r}; known: {sorted(FIELD_TYPES)}."
+            )
         if kind in _ONE_LINK_TYPES:
-            made = [Attribute(f"{name}Id", "foreignId", name), Attribute(f"{name}Name", "foreignName", name, name)]
+            made = [
+                Attribute(f"{name}Id", "foreignId", name),
+                Attribute(f"{name}Name", "foreignName", name, name),
+            ]
             links += made
         elif kind in _MANY_LINK_TYPES:
-            made = [Attribute(f"{name}Ids", "linkIds", name, name), Attribute(f"{name}Names", "linkNames", name, name)]
+            made = [
+                Attribute(f"{name}Ids", "linkIds", name, name),
+                Attribute(f"{name}Names", "linkNames", name, name),
+            ]
             links += made
         elif kind in _ADDRESS_TYPES:
             own = Attribute(name, "varchar", name)
-            marks = [Attribute(f"{name}{mark}", "addressFlag", name, name) for mark in ("IsOptedOut", "IsInvalid")]
+            marks = [
+                Attribute(f"{name}{mark}", "addressFlag", name, name) for mark in ("IsOptedOut", "IsInvalid")
+            ]
             data = Attribute(f"{name}Data", "addressData", name, name)
             first.append(own)
             flags += marks

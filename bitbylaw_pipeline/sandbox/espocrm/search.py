@@ -128,4 +128,8 @@ def _sort_key(espo: Espo, schema: EntitySchema, by: str) -> Callable[[Row], tupl
 def _null_first(value: Any, record_id: str) -> tuple[Any, ...]:
     if value is None:
         return (0, "", record_id)
-    return (1, fold(value) if isinstance(value, str) else str(value) if isinstance(value, list | dict) else value, record_id)
+    return (
+        1,
+        fold(value) if isinstance(value, str) else str(value) if isinstance(value, list | dict) else value,
+        record_id,
+    )

@@ -117,7 +117,7 @@ class Store:
         """Whether any of `foreign_ids` is at the other end."""
         if link.table:
             ids = self._pairs.get((entity, link.name), {}).get(record_id)
-            return bool(ids) and any(one in ids for one in foreign_ids)
+            return ids is not None and any(one in ids for one in foreign_ids)
         present = set(self.linked_ids(entity, link, record_id))
         return any(one in present for one in foreign_ids)
 

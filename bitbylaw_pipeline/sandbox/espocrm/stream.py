@@ -32,7 +32,9 @@ def record_action(espo: Espo, user: User, client: str, action: str, entity: str,
         del table[next(iter(table))]
 
 
-def _note(espo: Espo, user: User, schema: EntitySchema, row: Row, kind: str, data: dict[str, Any], **more: Any) -> None:
+def _note(
+    espo: Espo, user: User, schema: EntitySchema, row: Row, kind: str, data: dict[str, Any], **more: Any
+) -> None:
     now = espo.store.now()
     espo.store.add_system_row(
         "Note",
@@ -72,7 +74,9 @@ def note_relation(
     _note(espo, user, schema, row, kind, {}, relatedId=foreign_id, relatedType=link.entity)
 
 
-def of_record(espo: Espo, user: User, schema: EntitySchema, record_id: str, params: SearchParams) -> dict[str, Any]:
+def of_record(
+    espo: Espo, user: User, schema: EntitySchema, record_id: str, params: SearchParams
+) -> dict[str, Any]:
     """GET {E}/{id}/stream."""
     row = espo.store.live(schema.name, record_id)
     if row is None:
@@ -80,7 +84,11 @@ def of_record(espo: Espo, user: User, schema: EntitySchema, record_id: str, para
     if not access.allows_record(user, schema, row, "stream"):
         raise forbidden()
     notes = espo.store.tables["Note"].rows
-    ids = [one for one, note in notes.items() if note["parentId"] == record_id and note["parentType"] == schema.name]
+    ids = [
+        one
+        for one, note in notes.items()
+        if note["parentId"] == record_id and note["parentType"] == schema.name
+    ]
     found = search.find(espo, _everything(user), espo.store.schemas["Note"], params, ids)
     return {**found, "pinnedList": []}
 
@@ -92,7 +100,12 @@ def of_user(espo: Espo, user: User, params: SearchParams) -> dict[str, Any]:
     ids = [one for one, note in notes.items() if (note["parentType"], note["parentId"]) in followed]
     found = search.find(espo, _everything(user), espo.store.schemas["Note"], params, ids)
     total = search.HAS_MORE if len(ids) > params.offset + params.max_size else search.NO_MORE
-    return {"total": total, "list": found["list"], "reactionsCheckDate": espo.store.now(), "updatedReactions": []}
+    return {
+        "total": total,
+        "list": found["list"],
+        "reactionsCheckDate": espo.store.now(),
+        "updatedReactions": [],
+    }
 
 
 def of_all(espo: Espo, user: User, params: SearchParams) -> dict[str, Any]:

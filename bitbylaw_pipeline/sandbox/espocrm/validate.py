@@ -11,7 +11,9 @@ from bitbylaw_pipeline.sandbox.espocrm.normalise import is_date, is_datetime
 from bitbylaw_pipeline.sandbox.espocrm.php import is_numeric, scalar_text
 from bitbylaw_pipeline.sandbox.espocrm.schema import EntitySchema, Field, Row
 
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z0-9-]{2,}")
+_EMAIL = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\.[A-Za-z0-9-]{2,}"
+)
 _PHONE = re.compile(r"\+[1-9]\d{6,14}")
 _ID = re.compile(r"[A-Za-z0-9_=\-.]+")
 _URL = re.compile(r"([a-zA-Z0-9]+://)?[^\s<>\"]+\.[^\s<>\"]*")
@@ -98,7 +100,8 @@ def _enum(field: Field, value: Any, data: dict[str, Any], values: Row) -> str | 
     if _missing(field, value):
         return "required"
     options = field.params.get("options")
-    if options is not None and field.name in (data.keys() | values.keys()) and (value or "") not in options:
+    was_set = field.name in data or field.name in values
+    if isinstance(options, list) and was_set and (value or "") not in options:
         return "valid"
     return "maxLength" if _too_long(field, value, _LONGEST) else None
 
@@ -110,9 +113,8 @@ def _array(field: Field, value: Any, data: dict[str, Any], _values: Row) -> str 
     items = value or []
     if not all(isinstance(item, str) for item in items):
         return "arrayOfString"
-    options = field.params.get("options")
-    closed = options is not None and not field.params.get("allowCustomOptions")
-    if closed and not all(item in options for item in items):
+    options = None if field.params.get("allowCustomOptions") else field.params.get("options")
+    if isinstance(options, list) and not all(item in options for item in items):
         return "valid"
     if _missing(field, value):
         return "required"
@@ -130,7 +132,11 @@ def _array_limits(field: Field, items: list[str]) -> str | None:
     if pattern and not all(_matches(pattern, item) for item in items if item):
         return "pattern"
     no_blank = field.type == "multiEnum" or field.params.get("noEmptyString")
-    return "noEmptyString" if no_blank and "" in items and "" not in (field.params.get("options") or []) else None
+    return (
+        "noEmptyString"
+        if no_blank and "" in items and "" not in (field.params.get("options") or [])
+        else None
+    )
 
 
 def _json_array(field: Field, _value: Any, data: dict[str, Any], _values: Row) -> str | None:
@@ -141,11 +147,11 @@ def _json_array(field: Field, _value: Any, data: dict[str, Any], _values: Row) -
 def _number(field: Field, value: Any, data: dict[str, Any], _values: Row) -> str | None:
     if bool(field.params.get("required")) and value is None:
         return "required"
-    if value is not None:
-        for bound, too_far in (("min", lambda a, b: a < b), ("max", lambda a, b: a > b)):
-            limit = field.params.get(bound)
-            if limit is not None and too_far(value, limit):
-                return bound
+    least, most = field.params.get("min"), field.params.get("max")
+    if value is not None and least is not None and value < least:
+        return "min"
+    if value is not None and most is not None and value > most:
+        return "max"
     sent = data.get(field.name)
     if sent is not None and sent != "" and not is_numeric(sent):
         return "valid"

@@ -28,7 +28,7 @@ def create(espo: Espo, user: User, data: dict[str, Any], request: Request) -> di
     """POST Webhook. Registering the same event and url twice gives two webhooks and two deliveries."""
     access.require_scope(user, "Webhook", "create")
     schema = espo.store.schemas["Webhook"]
-    sent = records.writable(espo, user, schema, data)
+    sent = records.writable(user, schema, data)
     values = {**schema.defaults, **records.coerced(schema, sent)}
     validate(schema, values, sent, is_new=True)
     check_target(espo, values["url"])
@@ -154,7 +154,7 @@ def update(espo: Espo, user: User, webhook_id: str, data: dict[str, Any]) -> dic
     """PUT Webhook/{id}: url, isActive and skipOwn; the event stays what it is."""
     schema = espo.store.schemas["Webhook"]
     row = _own(espo, user, webhook_id, "edit")
-    sent = records.writable(espo, user, schema, data)
+    sent = records.writable(user, schema, data)
     if user.is_admin and sent.get("event", row["event"]) != row["event"]:
         raise forbidden("Event can't be changed.")
     sent = {name: value for name, value in sent.items() if name in _CHANGEABLE}

@@ -23,7 +23,13 @@ _LINK_TYPES = frozenset({"linkedWith", "notLinkedWith", "linkedWithAll", "isLink
 _ARRAY_TYPES = frozenset({"arrayAnyOf", "arrayNoneOf", "arrayAllOf", "arrayIsEmpty", "arrayIsNotEmpty"})
 _ITEM_KEYS = frozenset({"type", "attribute", "field", "value", "dateTime", "date", "timeZone", "data"})
 _NUMBER_TYPES = frozenset({"int", "float", "bool", "addressFlag"})
-_SAME = {"on": "equals", "notOn": "notEquals", "after": "greaterThan", "before": "lessThan", "ever": "isNotNull"}
+_SAME = {
+    "on": "equals",
+    "notOn": "notEquals",
+    "after": "greaterThan",
+    "before": "lessThan",
+    "ever": "isNotNull",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class Where:
         """All of `items` together; None for no condition. Raises ApiError 400."""
         for item in items:
             self._check(item)
-        parts = [self._item(item) for item in items]
+        parts = [self.item(item) for item in items]
         if not parts:
             return None
         return parts[0] if len(parts) == 1 else lambda row: all(part(row) for part in parts)
@@ -109,10 +115,11 @@ class Where:
 
     # Compilation
 
-    def _item(self, item: dict[str, Any]) -> Predicate:
+    def item(self, item: dict[str, Any]) -> Predicate:
+        """One checked item."""
         kind = item["type"]
         if kind in _GROUPS:
-            parts = [self._item(sub) for sub in _sub_items(item)]
+            parts = [self.item(sub) for sub in _sub_items(item)]
             if kind == "and" or not parts:
                 return lambda row: all(part(row) for part in parts)
             return lambda row: any(part(row) for part in parts)
@@ -123,12 +130,18 @@ class Where:
             item = moments.resolved(item, attribute, self.espo.clock.now())
         if "." in attribute:
             return self._foreign(attribute, item)
-        return compare(self.schema.attributes[attribute], self._getter(attribute), item["type"], item.get("value"))
+        return compare(
+            self.schema.attributes[attribute], self._getter(attribute), item["type"], item.get("value")
+        )
 
     def _getter(self, name: str) -> Getter:
         attribute = self.schema.attributes[name]
         if attribute.type == "foreignName":
-            entity, key, name_of = self.schema.links[attribute.source].entity, f"{attribute.source}Id", self.espo.store.name_of
+            entity, key, name_of = (
+                self.schema.links[attribute.source].entity,
+                f"{attribute.source}Id",
+                self.espo.store.name_of,
+            )
             return lambda row: name_of(entity, row.get(key))
         return lambda row: row.get(name)
 
@@ -138,7 +151,7 @@ class Where:
         target = store.schemas[link.entity]
         if name not in target.attributes:
             raise ApiError(500, None)
-        test = Where(self.espo, self.user, target)._item({**item, "attribute": name})
+        test = Where(self.espo, self.user, target).item({**item, "attribute": name})
         entity, rows = self.schema.name, store.tables[link.entity].rows
         return lambda row: any(test(rows[one]) for one in store.linked_ids(entity, link, row["id"]))
 
@@ -172,7 +185,9 @@ def compare(attribute: Attribute, get: Getter, kind: str, value: Any) -> Predica
     kind = _SAME.get(kind, kind)
     if kind in _ARRAY_TYPES:
         return _array(get, kind, value)
-    if kind in ("in", "notIn", "between") and not (isinstance(value, list) and (kind != "between" or len(value) > 1)):
+    if kind in ("in", "notIn", "between") and not (
+        isinstance(value, list) and (kind != "between" or len(value) > 1)
+    ):
         raise ApiError(400, f"Bad where item '{kind}'.")
     simple = _without_value(get, kind)
     if simple is not None:
@@ -194,9 +209,9 @@ def _without_value(get: Getter, kind: str) -> Predicate | None:
         case "isFalse":
             return lambda row: get(row) is False
         case "any":
-            return lambda row: True
+            return lambda _: True
         case "none":
-            return lambda row: False
+            return lambda _: False
         case _:
             return None
 
@@ -248,7 +263,7 @@ def _in(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
 def _not_in(get: Getter, key: Callable[[Any], Any], value: Any) -> Predicate:
     wanted = _keys(key, value)
     if not wanted:
-        return lambda row: True
+        return lambda _: True
     return lambda row: (own := get(row)) is not None and key(own) not in wanted
 
 
@@ -324,7 +339,9 @@ def _array(get: Getter, kind: str, value: Any) -> Predicate:
     if kind == "arrayIsNotEmpty":
         return lambda row: bool(get(row))
     if not value and not isinstance(value, list):
-        raise ApiError(400, "Bad where item. No value." if kind == "arrayAnyOf" else "Bad where item 'array'. No value.")
+        raise ApiError(
+            400, "Bad where item. No value." if kind == "arrayAnyOf" else "Bad where item 'array'. No value."
+        )
     wanted = {_text_key(one) for one in (value if isinstance(value, list) else [value])}
 
     def present(row: Row) -> set[str]:

@@ -44,11 +44,16 @@ class SampleDocument:
     case: Case
 
     @property
+    def title(self) -> str:
+        """The record's name: kind, parties as lawyers write them, reference."""
+        parties = f"{self.case.mandant.nachname} ./. {self.case.gegner.nachname}"
+        return f"{self.kind} {parties} {self.case.aktenzeichen}"
+
+    @property
     def name(self) -> str:
-        """The file name, with the parties' names in it as in real life."""
+        """The file's name: the title without what file systems refuse."""
         extension = "pdf" if self.file_format == "scan" else self.file_format
-        parties = f"{self.case.mandant.nachname} ./. {self.case.gegner.nachname}".replace("/", "_")
-        return f"{self.kind} {parties} {self.case.aktenzeichen.replace('/', '-')}.{extension}"
+        return f"{self.title.replace(' ./. ', ' gegen ').replace('/', '-')}.{extension}"
 
     @property
     def content_type(self) -> str:

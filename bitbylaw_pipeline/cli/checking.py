@@ -1,0 +1,44 @@
+"""Running checks so that one that crashes is a finding and not a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Callable
+
+from bitbylaw_pipeline.cli.findings import Finding, bad
+from bitbylaw_pipeline.domain.errors import AuthFailed, SyncError, Transient
+from bitbylaw_pipeline.inbox.cipher import CipherError
+from bitbylaw_pipeline.inbox.failures import DatabaseUnavailable
+from bitbylaw_pipeline.settings import SettingsError
+
+Check = Callable[[], AsyncIterator[Finding]]
+CHECK_SECONDS = 45.0
+
+
+async def attempt(area: str, name: str, check: Check) -> AsyncIterator[Finding]:
+    """The check's findings; whatever it raises, and taking longer than 45 s, becomes the last of them."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            async for finding in check():
+                yield finding
+    except TimeoutError:
+        yield bad(
+            area, f"The check of the {name} took longer than {CHECK_SECONDS:.0f} s.", "try again later."
+        )
+    except AuthFailed as error:
+        yield bad(area, str(error), "put a key that is valid, with all its rights, into .env.")
+    except Transient as error:
+        yield bad(
+            area,
+            str(error),
+            "check the address in .env, the network between us, and whether the system is up.",
+        )
+    except (SettingsError, CipherError, DatabaseUnavailable, SyncError) as error:
+        yield bad(area, str(error), f"nothing more is known of the {name} until then.")
+    except Exception as fault:  # noqa: BLE001  # a person asked what is wrong: this is
+        frame = traceback.extract_tb(fault.__traceback__)[-1]
+        place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+        yield bad(
+            area, f"The check of the {name} failed: {type(fault).__name__} at {place}.", "please report it."
+        )

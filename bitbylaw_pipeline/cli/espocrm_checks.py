@@ -1,0 +1,166 @@
+"""doctor's checks of EspoCRM."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterable
+from urllib.parse import urlsplit
+
+from bitbylaw_pipeline.cli.checking import Check, attempt
+from bitbylaw_pipeline.cli.espocrm_facts import read_definitions
+from bitbylaw_pipeline.cli.espocrm_model import check_model, existing_types
+from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
+from bitbylaw_pipeline.cli.webhook_plan import check_address, check_webhooks, webhook_needs
+from bitbylaw_pipeline.clients.espocrm import AppUser, EspoCrm
+from bitbylaw_pipeline.inbox import webhooks
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.settings import Settings
+
+AREA = "EspoCRM"
+CLOCK_SECONDS = 5.0
+OLDEST = (9, 0)
+
+
+async def check_espocrm(settings: Settings, database: Database | None) -> AsyncIterator[Finding]:
+    """Reachable, key, version, rights, model, clock, webhooks; `database` is None where there is no state yet."""
+    espocrm = EspoCrm.open(settings)
+    try:
+        user = await espocrm.app_user()
+        yield fine(
+            AREA,
+            f"{settings.espocrm_api_base_url} answers and accepts the key (version {user.server_version}).",
+        )
+        checks: tuple[tuple[str, Check], ...] = (
+            ("version", lambda: _version(user)),
+            ("rights", lambda: _rights(settings, user)),
+            ("data model", lambda: _model(espocrm, settings)),
+            ("clock", lambda: _clock(espocrm, settings)),
+            ("webhooks", lambda: _webhooks(espocrm, settings, user, database)),
+            ("receiver", lambda: _receiver(settings)),
+        )
+        for name, check in checks:
+            async for finding in attempt(AREA, name, check):
+                yield finding
+    finally:
+        await espocrm.aclose()
+
+
+async def _version(user: AppUser) -> AsyncIterator[Finding]:
+    version = user.server_version or ""
+    release = tuple(int(part) for part in version.split(".") if part.isdigit())
+    if not release:
+        yield odd(AREA, "EspoCRM does not tell its version.", "check that our API user may read App/user.")
+    elif release[:2] < OLDEST:
+        yield bad(
+            AREA,
+            f"EspoCRM {version} signs its webhooks in a way of its own.",
+            "update EspoCRM to 9.0 or later, or use WEBHOOK_SHARED_SECRET with hooks written by hand.",
+        )
+    elif release[:2] < (9, 2):
+        yield odd(
+            AREA,
+            f"EspoCRM {version} does not know skipOwn: our own writes come back.",
+            "update to 9.2 or later.",
+        )
+
+
+async def _rights(settings: Settings, user: AppUser) -> AsyncIterator[Finding]:
+    names = [
+        settings.document_fields.entity_type,
+        *(owner.entity_type for owner in settings.collection_owners),
+    ]
+    for name in names:
+        if name not in user.rights:
+            # A type that the server lacks, or one without any right: the data model's check says so.
+            continue
+        missing = [action for action in ("read", "edit") if not user.may(action, name)]
+        if missing:
+            yield bad(
+                AREA,
+                f"Our role lets us not {' or '.join(missing)} every {name}: records would seem to be deleted.",
+                'set it to "all" in Administration > Roles.',
+            )
+        else:
+            yield fine(AREA, f"{name}: the role lets us read and edit all.")
+
+
+async def _model(espocrm: EspoCrm, settings: Settings) -> AsyncIterator[Finding]:
+    for finding in check_model(settings, await read_definitions(espocrm, settings)):
+        yield finding
+
+
+async def _clock(espocrm: EspoCrm, settings: Settings) -> AsyncIterator[Finding]:
+    before = time.time()
+    pages = espocrm.iterate_changed(settings.document_fields.entity_type, max_pages=1)
+    page = await anext(aiter(pages), None)
+    after = time.time()
+    if page is None or page.server_time is None:
+        yield odd(
+            AREA, "EspoCRM's answers carry no Date header.", "the change feed then goes by our own clock."
+        )
+        return
+    # The header has whole seconds.
+    off = max(before - page.server_time - 1.0, page.server_time - after, 0.0)
+    if off > CLOCK_SECONDS:
+        yield odd(
+            AREA,
+            f"EspoCRM's clock and ours differ by {off:.0f} s.",
+            "synchronise both by NTP; the change feed goes by EspoCRM's clock, so nothing is lost meanwhile.",
+        )
+    else:
+        yield fine(AREA, "EspoCRM's clock agrees with ours.")
+
+
+async def _webhooks(
+    espocrm: EspoCrm, settings: Settings, user: AppUser, database: Database | None
+) -> AsyncIterator[Finding]:
+    registered = await espocrm.list_webhooks()
+    if not settings.receiver_public_url:
+        yield odd(
+            "webhooks",
+            f"RECEIVER_PUBLIC_URL is empty: {len(registered)} webhooks of our user cannot be judged.",
+            "set it to where EspoCRM reaches the receiver; without webhooks the change feed alone brings changes.",
+        )
+        return
+    definitions = await read_definitions(espocrm, settings)
+    needs = webhook_needs(settings, existing_types(settings, definitions))
+    rows = await database.run(webhooks.listing) if database else []
+    remembered = [row.webhook_id for row in rows if row.is_active]
+    for finding in check_webhooks(needs, registered, remembered):
+        yield finding
+    for finding in check_address(settings.receiver_public_url, user.server_version, await _resolve(settings)):
+        yield finding
+
+
+async def _resolve(settings: Settings) -> Iterable[str]:
+    host = urlsplit(settings.receiver_public_url).hostname or ""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({str(entry[4][0]) for entry in found})
+
+
+async def _receiver(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether the receiver answers at its public address, as far as that can be seen from here."""
+    if not settings.receiver_public_url:
+        return
+    from bitbylaw_pipeline.cli.services import fetch_status  # noqa: PLC0415  # only where it is asked
+
+    url = urlsplit(settings.receiver_public_url)
+    if url.scheme == "https":
+        yield odd(
+            "webhooks",
+            "RECEIVER_PUBLIC_URL is served by a proxy, which is not tried from here.",
+            f"from EspoCRM's machine: curl -i {settings.receiver_public_url}/ready must answer 200; let the proxy turn "
+            "502 and 504 into 503, since EspoCRM drops what meets the former.",
+        )
+        return
+    status = await asyncio.to_thread(fetch_status, url.hostname or "", url.port or 80, f"{url.path}/ready")
+    if status == 200:
+        yield fine("webhooks", "The receiver answers at RECEIVER_PUBLIC_URL.")
+    else:
+        said = "does not answer" if status is None else f"answers {status}"
+        yield odd("webhooks", f"The receiver {said} at RECEIVER_PUBLIC_URL.", "start it with bitbylaw up.")

@@ -1,0 +1,93 @@
+"""What came in: recorded with the work that follows from it, listed, and deleted in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from bitbylaw_pipeline.inbox import events, intents, retention, work_queue
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.events import Received, Want
+from tests.conftest import FakeClock
+
+ITEMS = [("CDokumente", "d1", "update"), ("CDokumente", "d2", "update")]
+
+
+def record(database: Database, event_id: str, topic: str = "vmh.document.update") -> list[str]:
+    return database.run_sync(
+        lambda c: events.record(c, database.now(c), "webhook", topic, ITEMS, "digest", event_id)
+    )
+
+
+def test_each_item_is_a_row_with_an_id_of_its_own(database: Database, clock: FakeClock) -> None:
+    """A request with two items makes two rows that carry the request's id."""
+    assert record(database, "e1") == ["e1", "e1.1"]
+    stored = database.run_sync(lambda c: events.get(c, "e1.1"))
+    assert stored == events.InboxEvent(
+        "e1.1", clock(), "webhook", "vmh.document.update", "CDokumente", "d2", "update", "digest"
+    )
+    assert database.run_sync(lambda c: events.get(c, "e2")) is None
+
+
+def test_repeated_request_is_stored_once(database: Database) -> None:
+    """A caller that did not learn of its commit repeats it without harm."""
+    assert record(database, "e1") == record(database, "e1")
+    assert len(database.run_sync(lambda c: events.listing(c))) == 2
+
+
+def test_listing_filters_and_pages(database: Database, clock: FakeClock) -> None:
+    """Events are listed latest first, by source, topic, entity and time."""
+    record(database, "e1")
+    clock.advance(10)
+    record(database, "e2", topic="vmh.document.delete")
+
+    def ids(**given: object) -> list[str]:
+        return [event.id for event in database.run_sync(lambda c: events.listing(c, **given))]  # type: ignore[arg-type]
+
+    assert ids() == ["e2", "e2.1", "e1", "e1.1"]
+    assert ids(topic="vmh.document.update") == ["e1", "e1.1"]
+    assert ids(entity_id="d1", entity_type="CDokumente") == ["e2", "e1"]
+    assert ids(since=clock()) == ["e2", "e2.1"]
+    assert ids(source="feed") == []
+    assert ids(limit=2, offset=1) == ["e2.1", "e1"]
+
+
+def test_event_and_its_work_are_one_transaction(database: Database) -> None:
+    """Either both are stored or neither."""
+    received = [Received("e1", "webhook", "vmh.document.update", ITEMS, "digest")]
+    wants = [Want("documents", ["d1", "d2"]), Want("collections", ["Account:a"], priority=1)]
+
+    def receive_and_fail(connection: object) -> None:
+        events.receive(connection, 0.0, received, wants)  # type: ignore[arg-type]
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        database.run_sync(receive_and_fail)
+    assert database.run_sync(lambda c: events.listing(c)) == []
+    assert database.run_sync(lambda c: work_queue.summary(c, 0.0)) == {}
+    assert database.run_sync(lambda c: events.receive(c, database.now(c), received, wants)) == ["e1", "e1.1"]
+    assert set(database.run_sync(lambda c: work_queue.summary(c, database.now(c)))) == {
+        "documents",
+        "collections",
+    }
+    assert database.run_sync(lambda c: events.receive(c, 0.0, [], [])) == []
+
+
+def test_old_events_are_deleted_and_open_ones_kept(database: Database, clock: FakeClock) -> None:
+    """Events and settled intents beyond their days go; open work and unsettled intents stay."""
+    record(database, "old")
+    database.run_sync(lambda c: work_queue.want(c, clock(), "documents", ["d1"]))
+    for subject in ("settled", "unsettled"):
+        intent_id = database.run_sync(
+            lambda c, subject=subject: intents.open_intent(
+                c, clock(), kind="upload", subject=subject, token="t"
+            )  # type: ignore[misc]
+        )
+        if subject == "settled":
+            database.run_sync(lambda c, found=intent_id: intents.settle(c, clock(), found, "done"))  # type: ignore[misc]
+    clock.advance(31 * 86_400)
+    record(database, "new")
+    assert retention.delete_older(database, days=30) == {"inbox_event": 2, "intent": 1}
+    assert [event.id for event in database.run_sync(lambda c: events.listing(c))] == ["new", "new.1"]
+    assert database.run_sync(lambda c: work_queue.ready_count(c, clock(), "documents")) == 1
+    assert len(database.run_sync(lambda c: intents.unsettled_all(c, "upload"))) == 1
+    assert retention.delete_older(database, days=30) == {"inbox_event": 0, "intent": 0}

@@ -1,0 +1,142 @@
+"""One request from its head to its answer, and the one log line about it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
+from bitbylaw_pipeline.inbox.events import Want
+from bitbylaw_pipeline.settings import Settings
+from webhook_sensor_app.addresses import Address, LinkAddress, Subjects
+from webhook_sensor_app.bodies import Bodies
+from webhook_sensor_app.credentials import Credentials
+from webhook_sensor_app.intake import MAX_WAITING, Intake, Store, random_event_id, take_changes, take_links
+from webhook_sensor_app.notices import read_changes, read_links
+from webhook_sensor_app.refusal import Refusal, unavailable
+from webhook_sensor_app.registrations import Registrations
+from webhook_sensor_app.wake_ups import WakeUps
+
+log = structlog.get_logger(__name__)
+
+BODIES_AT_ONCE = 4
+"""How many bodies of the largest size fit into memory together."""
+_KEYS_IN_A_LINE = 50
+
+
+class Receiver:
+    """Accepts webhooks: verifies, reads the ids, commits, answers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        wake_ups: WakeUps,
+        *,
+        max_waiting: int = MAX_WAITING,
+        new_event_id: Callable[[], str] = random_event_id,
+    ) -> None:
+        self.subjects = Subjects(settings)
+        self._max_events = settings.receiver_max_events
+        self._new_event_id = new_event_id
+        self._credentials = Credentials(settings, Registrations(database))
+        limit = settings.receiver_max_body_bytes
+        self._bodies = Bodies(limit, max_total_bytes=BODIES_AT_ONCE * limit)
+        self._store = Store(database, wake_ups, max_waiting)
+
+    async def answer(self, request: Request, address: Address | LinkAddress) -> Response:
+        """The answer to a POST at the address; never raises."""
+        started_at = time.perf_counter()
+        try:
+            intake, facts = await self._accept(request, address)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the sender must learn to come again
+            refusal = _refusal(error)
+            _log_refusal(refusal, address, error, started_at)
+            return error_response(refusal)
+        log.info("accepted", **facts, ms=_milliseconds(started_at))
+        if not intake.received:
+            # Not 4xx: a hook that reports every link of the firm does nothing wrong by reporting this one.
+            detail = "Nothing in the body concerns a document or a record that owns a collection."
+            return JSONResponse({"accepted": 0, "event": None, "detail": detail})
+        return JSONResponse({"accepted": intake.accepted, "event": intake.event_id}, 202)
+
+    async def _accept(
+        self, request: Request, address: Address | LinkAddress
+    ) -> tuple[Intake, dict[str, Any]]:
+        head = await self._credentials.check(request.headers, address)
+        with self._bodies.room() as body:
+            await self._bodies.read(request, body)
+            head.verify(body)
+            digest = hashlib.sha256(body).hexdigest()
+            intake = self._read(body, address, digest)
+        if intake.received:
+            await self._store.commit(intake)
+        return intake, {
+            "event_id": intake.event_id,
+            "path": address.path,
+            "webhook": head.sender,
+            "items": intake.accepted,
+            "digest": digest[:16],
+            **_named(intake.wants),
+        }
+
+    def _read(self, body: bytearray, address: Address | LinkAddress, digest: str) -> Intake:
+        event_id = self._new_event_id()
+        if isinstance(address, LinkAddress):
+            links = read_links(body, self._max_events)
+            return take_links(address, links, self.subjects, digest=digest, event_id=event_id)
+        ids = read_changes(body, address.subject.entity_type, self._max_events)
+        return take_changes(address, ids, digest=digest, event_id=event_id)
+
+
+def error_response(refusal: Refusal) -> Response:
+    """The refusal as JSON."""
+    return JSONResponse({"error": refusal.sentence}, refusal.status)
+
+
+def _refusal(error: Exception) -> Refusal:
+    match error:
+        case Refusal():
+            return error
+        case DatabaseUnavailable():
+            return unavailable("database_unavailable")
+        case _:
+            return unavailable("unexpected")
+
+
+def _log_refusal(
+    refusal: Refusal, address: Address | LinkAddress, error: Exception, started_at: float
+) -> None:
+    # After 400 EspoCRM drops the events for ever, and only known senders get that far: a person should look at both.
+    level = log.error if refusal.status == 400 or refusal.reason == "unexpected" else log.warning
+    # An unexpected error's own text may quote the body: its type must do.
+    kind = None if isinstance(error, Refusal) else type(error).__name__
+    level(
+        "refused",
+        status=refusal.status,
+        reason=refusal.reason,
+        path=address.path,
+        error=kind,
+        ms=_milliseconds(started_at),
+    )
+
+
+def _named(wants: Sequence[Want]) -> dict[str, str]:
+    streams = ",".join(wanted.stream for wanted in wants)
+    keys = [key for wanted in wants for key in wanted.keys]
+    if not keys:
+        return {}
+    if len(keys) == 1:
+        return {"stream": streams, "key": keys[0]}
+    more = "" if len(keys) <= _KEYS_IN_A_LINE else f",and_{len(keys) - _KEYS_IN_A_LINE}_more"
+    return {"stream": streams, "keys": ",".join(keys[:_KEYS_IN_A_LINE]) + more}
+
+
+def _milliseconds(started_at: float) -> float:
+    return round((time.perf_counter() - started_at) * 1000, 1)
