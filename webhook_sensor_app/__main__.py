@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 
 import structlog
@@ -22,15 +23,23 @@ def main() -> None:
     try:
         settings = Settings.load()
         configure_process(settings.log_level)
-        sock = listening_socket(settings)
+        sock = _listen(settings)
         _prepare(settings)
     except (SettingsError, StartRefused, CipherError) as error:
         sys.exit(str(error))
-    except OSError as error:
-        sys.exit(f"RECEIVER_HOST and RECEIVER_PORT cannot be listened on: {error.strerror}.")
     if settings.webhook_allow_unsigned:
         log.warning("unsigned_webhooks_are_accepted", setting="WEBHOOK_ALLOW_UNSIGNED")
     serve(create_app(settings), sock)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return listening_socket(settings)
+    except OSError as error:
+        where = f"{settings.receiver_host}:{settings.receiver_port}"
+        raise StartRefused(
+            f"{where} cannot be listened on ({error.strerror}): change RECEIVER_HOST or RECEIVER_PORT."
+        ) from None
 
 
 def _prepare(settings: Settings) -> None:

@@ -17,10 +17,10 @@ from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
 from bitbylaw_pipeline.settings import Settings
 from webhook_sensor_app.addresses import Address, LinkAddress
-from webhook_sensor_app.intake import MAX_WAITING
 from webhook_sensor_app.readiness import check_tables, open_database, prepare
 from webhook_sensor_app.receiver import Receiver, error_response
 from webhook_sensor_app.refusal import Refusal, unavailable
+from webhook_sensor_app.store import MAX_WAITING
 from webhook_sensor_app.wake_ups import WakeUps
 
 log = structlog.get_logger(__name__)

@@ -1,4 +1,4 @@
-"""From what a request says to rows that are committed: the event and the work that follows from it."""
+"""From what a request says to what is stored: the events, and the work that follows from them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bitbylaw_pipeline.inbox import events
-from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.events import Item, Received, Want
 from webhook_sensor_app.addresses import Address, LinkAddress, Subjects
 from webhook_sensor_app.notices import End
-from webhook_sensor_app.refusal import unavailable
-from webhook_sensor_app.wake_ups import WakeUps
 
 SOURCE = "webhook"
-MAX_WAITING = 512
-"""Requests that wait for a commit at once; more could not be served before their senders give up."""
 
 
 def random_event_id() -> str:
@@ -73,29 +67,3 @@ def take_links(
     return Intake(
         event_id, accepted, received, [Want(stream, list(of_stream)) for stream, of_stream in keys.items()]
     )
-
-
-class Store:
-    """Commits what came in, for a bounded number of requests at once, and then wakes who waits for it."""
-
-    def __init__(self, database: Database, wake_ups: WakeUps, max_waiting: int = MAX_WAITING) -> None:
-        self._database = database
-        self._wake_ups = wake_ups
-        self._max_waiting = max_waiting
-        self._waiting = 0
-
-    async def commit(self, intake: Intake) -> None:
-        """Returns after the commit; raises Refusal (503) at once when too many wait, and DatabaseUnavailable."""
-        if self._waiting >= self._max_waiting:
-            raise unavailable("overload")
-        database = self._database
-        self._waiting += 1
-        try:
-            await database.run(
-                lambda connection: events.receive(
-                    connection, database.now(connection), intake.received, intake.wants
-                )
-            )
-        finally:
-            self._waiting -= 1
-        self._wake_ups.send(wanted.stream for wanted in intake.wants)

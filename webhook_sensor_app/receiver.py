@@ -17,10 +17,11 @@ from bitbylaw_pipeline.settings import Settings
 from webhook_sensor_app.addresses import Address, LinkAddress, Subjects
 from webhook_sensor_app.bodies import Bodies
 from webhook_sensor_app.credentials import Credentials
-from webhook_sensor_app.intake import MAX_WAITING, Intake, Store, random_event_id, take_changes, take_links
+from webhook_sensor_app.intake import Intake, random_event_id, take_changes, take_links
 from webhook_sensor_app.notices import read_changes, read_links
 from webhook_sensor_app.refusal import Refusal, unavailable
 from webhook_sensor_app.registrations import Registrations
+from webhook_sensor_app.store import MAX_WAITING, Store
 from webhook_sensor_app.wake_ups import WakeUps
 
 log = structlog.get_logger(__name__)
@@ -48,7 +49,7 @@ class Receiver:
         self._credentials = Credentials(settings, Registrations(database))
         limit = settings.receiver_max_body_bytes
         self._bodies = Bodies(limit, max_total_bytes=BODIES_AT_ONCE * limit)
-        self._store = Store(database, wake_ups, max_waiting)
+        self._store = Store(database, wake_ups, max_waiting=max_waiting)
 
     async def answer(self, request: Request, address: Address | LinkAddress) -> Response:
         """The answer to a POST at the address; never raises."""

@@ -25,6 +25,9 @@ GRACE_SECONDS = 12
 _FIRST_PASSED_SOCKET = 3
 _SPARE_FILES = 128
 _BACKLOG = 2048
+_SWITCH_SECONDS = 0.001
+"""The thread that commits waits for the event loop's thread up to this long, several times in a commit; Python's own
+5 ms cost a fifth of the requests per second."""
 
 
 def uvicorn_server(app: ASGIApp) -> uvicorn.Server:
@@ -72,6 +75,7 @@ def serve(app: ASGIApp, sock: socket.socket) -> None:
     # uvicorn raises the signal once more when it has finished: that shall not look like a death.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     log.info("listening", host=sock.getsockname()[0], port=sock.getsockname()[1])
     uvicorn_server(app).run(sockets=[sock])
 

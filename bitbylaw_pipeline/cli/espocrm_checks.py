@@ -93,7 +93,7 @@ async def _model(espocrm: EspoCrm, settings: Settings) -> AsyncIterator[Finding]
 
 async def _clock(espocrm: EspoCrm, settings: Settings) -> AsyncIterator[Finding]:
     before = time.time()
-    pages = espocrm.iterate_changed(settings.document_fields.entity_type, max_pages=1)
+    pages = espocrm.iterate_changed(settings.document_fields.entity_type, None, page_size=1)
     page = await anext(aiter(pages), None)
     after = time.time()
     if page is None or page.server_time is None:

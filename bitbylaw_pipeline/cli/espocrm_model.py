@@ -67,10 +67,13 @@ def _owner_needs(owner: OwnerType, *, is_rule_field: bool) -> Iterator[FieldNeed
 def check_model(settings: Settings, definitions: Definitions) -> list[Finding]:
     """Every finding about entity types, fields, options, links and concurrency control."""
     found = list(_missing_types(settings, definitions))
-    for need in field_needs(settings):
-        parts = definitions.get(need.entity_type)
-        if parts is not None:
-            found += _check_field(need, parts)
+    needs = list(field_needs(settings))
+    for name in existing_types(settings, definitions):
+        of_type = definitions[name] or {}
+        troubles = [
+            trouble for need in needs if need.entity_type == name for trouble in _check_field(need, of_type)
+        ]
+        found += troubles or [fine(AREA, f"{name} has every field, each of a fitting type.")]
     documents = definitions.get(settings.document_fields.entity_type)
     if documents is not None:
         found += _check_status_options(settings, documents)

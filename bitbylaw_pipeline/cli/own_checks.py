@@ -106,15 +106,14 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
         return
 
     def ping() -> None:
-        options = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
-        password = settings.redis_password.get_secret_value() or None
         with redis.Redis(
             settings.redis_host,
             settings.redis_port,
             settings.redis_db,
-            password,
+            settings.redis_password.get_secret_value() or None,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
             retry=Retry(NoBackoff(), 0),
-            **options,
         ) as client:
             client.ping()
 

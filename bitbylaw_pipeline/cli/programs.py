@@ -55,6 +55,8 @@ class Programs:
 
     environment: Mapping[str, str]
     log_folder: Path | None = None
+    working_folder: Path | None = None
+    """Where they look for .env; None: where we do."""
     _running: list[_Running] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -72,6 +74,7 @@ class Programs:
         process = subprocess.Popen(  # noqa: S603  # our own programs
             arguments,
             env=dict(self.environment),
+            cwd=self.working_folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -7,7 +7,7 @@ import http.client
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bitbylaw_pipeline.cli.problems import NotUsable, Problem
@@ -27,6 +27,9 @@ class Services:
     settings: Settings
     ui_port: int
     folder: Path
+    inherited: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    working_folder: Path = field(default_factory=Path.cwd)
+    """Where the programs run and find .env."""
 
     @property
     def ui_address(self) -> str:
@@ -47,13 +50,13 @@ class Services:
             (self.ui_port, LOOPBACK, "--port"),
             (self.settings.receiver_port, self.settings.receiver_host, "RECEIVER_PORT"),
         ):
-            if port and not _is_free(host, port):
+            if port and not is_free(host, port):
                 raise Problem(
                     f"Port {port} is taken: stop what listens there, or choose another with {setting}."
                 )
 
     def environment(self) -> dict[str, str]:
-        """Our own environment, and what Dagster and the runs must have from us."""
+        """The inherited environment, and what Dagster and the runs must have from us."""
         settings = self.settings
         given = {
             "DAGSTER_HOME": str(settings.home),
@@ -63,7 +66,7 @@ class Services:
         }
         if url := settings.dagster_postgres_url.get_secret_value():
             given["DAGSTER_POSTGRES_URL"] = url
-        return {**os.environ, **given}
+        return {**self.inherited, **given}
 
     def receiver(self) -> Program:
         """The receiver of webhooks."""
@@ -79,7 +82,7 @@ class Services:
             "utf-8",
         )
         arguments = ["-m", "dagster", "api", "grpc", "--socket", str(self._socket), "--location-name", LOCATION,
-                     "--module-name", "bitbylaw_pipeline.definitions", "--working-directory", str(Path.cwd()),
+                     "--module-name", "bitbylaw_pipeline.definitions", "--working-directory", str(self.working_folder),
                      "--use-python-environment-entry-point", "--inject-env-vars-from-instance",
                      "--log-level", "warning"]  # fmt: skip
         return Program(
@@ -114,7 +117,8 @@ def free_port() -> int:
         return port
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
+    """True if the port can be listened on; raises NotUsable where this user may not."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -7,9 +7,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import structlog
+from pydantic import SecretStr
 
 from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.inbox.database import Database
@@ -22,18 +22,23 @@ KEY_FILE = "state.key"
 _SQLITE = "sqlite:///"
 
 
-def load_settings(*, make_key: bool = False, **given: Any) -> Settings:
+def load_settings(*, make_key: bool = False) -> Settings:
     """The settings with the state's encryption key in them; `make_key` makes one where the state is embedded.
 
     Raises SettingsError with one sentence.
     """
-    settings = Settings.load(**given)
+    settings = Settings.load()
     # A person reads tables; the running parts write their own lines at LOG_LEVEL.
     configure_process("WARNING")
+    return with_key(settings, make=make_key)
+
+
+def with_key(settings: Settings, *, make: bool) -> Settings:
+    """The settings with the key from STATE_ENCRYPTION_KEY, else from the file beside an embedded state."""
     if settings.state_encryption_key.get_secret_value():
         return settings
-    key = _key_beside_the_state(settings, make=make_key)
-    return Settings.load(**{**given, "state_encryption_key": key}) if key else settings
+    key = _key_beside_the_state(settings, make=make)
+    return settings.model_copy(update={"state_encryption_key": SecretStr(key)}) if key else settings
 
 
 def _key_beside_the_state(settings: Settings, *, make: bool) -> str:

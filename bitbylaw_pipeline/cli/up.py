@@ -68,7 +68,7 @@ def running(
     draining = Draining(services.settings, database)
     draining.clear()
     try:
-        with Programs(services.environment(), log_folder) as programs:
+        with Programs(services.environment(), log_folder, services.working_folder) as programs:
             programs.start(services.receiver())
             programs.start(services.code_server())
             programs.wait_until_ready(["code-server"], stop=stop)

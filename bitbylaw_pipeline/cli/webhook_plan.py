@@ -8,10 +8,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
 
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
+from bitbylaw_pipeline.cli.screen import WARNING, WRONG
 from bitbylaw_pipeline.clients.espocrm_webhooks import Webhook
 from bitbylaw_pipeline.settings import Settings
 
@@ -86,11 +89,13 @@ def check_webhooks(
 ) -> list[Finding]:
     """The same comparison as lines for a person."""
     changes = plan_webhooks(needs, registered, remembered)
-    found = [_judge(change) for change in changes]
     troubled = {change.event for change in changes}
     well = [need for need in needs if need.event not in troubled]
-    if well:
-        found.insert(0, fine(AREA, f"{len(well)} of {len(needs)} are registered as they should be."))
+    found = [fine(AREA, f"{len(well)} of {len(needs)} are registered as they should be.")] if well else []
+    for (level, says), events in groupby(
+        sorted((_judge(change), change.event) for change in changes), itemgetter(0)
+    ):
+        found.append(Finding(AREA, level, f"{says}: {', '.join(event for _, event in events)}.", APPLY))
     for need in needs:
         others = [one for one in _ours(need, registered)[1:] if one.url != need.url]
         if others:
@@ -104,25 +109,22 @@ def check_webhooks(
     return found
 
 
-def _judge(change: Change) -> Finding:
+def _judge(change: Change) -> tuple[str, str]:
+    """(level, what is the matter)"""
     match change.kind:
         case "create":
-            return odd(AREA, f"{change.event} is not registered: only the change feed brings it.", APPLY)
+            return WARNING, "not registered, so that only the change feed and the nightly sweep bring them"
         case "remember":
-            return bad(
-                AREA, f"{change.event} is registered, but its secret is not stored here: it gets 401.", APPLY
-            )
+            return WRONG, "registered, but their secret is not stored here, so that they are answered 401"
         case "remove":
-            return odd(
-                AREA, f"{change.event} is registered more than once: EspoCRM sends it as often.", APPLY
-            )
+            return WARNING, "registered more than once, and sent as often"
         case _:
             values = change.values or {}
             if "url" in values:
-                return bad(AREA, f"{change.event} goes to another address than RECEIVER_PUBLIC_URL.", APPLY)
+                return WRONG, "sent to another address than RECEIVER_PUBLIC_URL"
             if "isActive" in values:
-                return odd(AREA, f"{change.event} is switched off in EspoCRM.", APPLY)
-            return odd(AREA, f"{change.event} also reports what we ourselves write.", APPLY)
+                return WARNING, "switched off in EspoCRM"
+            return WARNING, "also report what we ourselves write"
 
 
 def _ours(need: WebhookNeed, registered: Sequence[Webhook]) -> list[Webhook]:

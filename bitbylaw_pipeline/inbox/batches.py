@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, literal_column, select, up
 from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT
+from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import batch, flag
 from bitbylaw_pipeline.inbox.work_queue import random_token
 
@@ -58,15 +59,17 @@ _offered = insert(batch).values(
     until=_UNTIL,
     activity=literal_column(f"'{IDLE}'"),
 )
-_OCCUPY = _offered.on_conflict_do_update(
-    index_elements=[batch.c.stream, batch.c.slot],
-    set_={
-        name: _offered.excluded[name]
-        for name in ("state", "token", "run_id", "requested_at", "heartbeat_at", "until", "activity")
-    },
-    where=batch.c.until <= _offered.excluded.requested_at,
-).returning(batch.c.slot)
-_TAKE_OVER = (
+_OCCUPY = Prepared(
+    _offered.on_conflict_do_update(
+        index_elements=[batch.c.stream, batch.c.slot],
+        set_={
+            name: _offered.excluded[name]
+            for name in ("state", "token", "run_id", "requested_at", "heartbeat_at", "until", "activity")
+        },
+        where=batch.c.until <= _offered.excluded.requested_at,
+    ).returning(batch.c.slot)
+)
+_TAKE_OVER = Prepared(
     update(batch)
     .where(
         batch.c.stream == bindparam("in_stream", type_=TEXT),
@@ -76,13 +79,13 @@ _TAKE_OVER = (
     .values(state=RUNNING, run_id=bindparam("with_run", type_=TEXT), heartbeat_at=_NOW, until=_UNTIL)
     .returning(batch.c.slot)
 )
-_BEAT = (
+_BEAT = Prepared(
     update(batch)
     .where(_IS_OURS, batch.c.state == RUNNING)
     .values(heartbeat_at=_NOW, until=_UNTIL, activity=bindparam("with_activity", type_=TEXT))
 )
-_END = delete(batch).where(_IS_OURS)
-_LIVE = (
+_END = Prepared(delete(batch).where(_IS_OURS))
+_LIVE = Prepared(
     select(batch)
     .where(batch.c.stream == bindparam("in_stream", type_=TEXT), batch.c.until > _NOW)
     .order_by(batch.c.slot)
@@ -130,7 +133,7 @@ def take_over(
         "at_now": now,
         "with_until": now + ttl,
     }
-    slot: int | None = connection.execute(_TAKE_OVER, given).scalar_one_or_none()
+    slot: int | None = _TAKE_OVER(connection, given).scalar_one_or_none()
     return slot
 
 
@@ -146,18 +149,18 @@ def beat(
         "at_now": now,
         "with_until": now + ttl,
     }
-    return connection.execute(_BEAT, given).rowcount == 1
+    return _BEAT(connection, given).rowcount == 1
 
 
 def end(connection: Connection, stream: str, slot: int, token: str) -> bool:
     """Gives the slot back; False if it was not ours any more."""
     given = {"in_stream": stream, "in_slot": slot, "with_token": token}
-    return connection.execute(_END, given).rowcount == 1
+    return _END(connection, given).rowcount == 1
 
 
 def live(connection: Connection, now: float, stream: str) -> list[Batch]:
     """The stream's slots that are held, by slot."""
-    return [Batch(*row) for row in connection.execute(_LIVE, {"in_stream": stream, "at_now": now})]
+    return [Batch(*row) for row in _LIVE(connection, {"in_stream": stream, "at_now": now})]
 
 
 def _occupy(
@@ -182,7 +185,7 @@ def _occupy(
             "at_now": now,
             "with_until": now + ttl,
         }
-        if connection.execute(_OCCUPY, given).scalar_one_or_none() is not None:
+        if _OCCUPY(connection, given).scalar_one_or_none() is not None:
             return slot
     return None
 
@@ -190,25 +193,27 @@ def _occupy(
 _flag_given = insert(flag).values(
     name=bindparam("with_name", type_=TEXT), value=bindparam("with_value", type_=TEXT), set_at=_NOW
 )
-_SET_FLAG = _flag_given.on_conflict_do_update(
-    index_elements=[flag.c.name],
-    set_={"value": _flag_given.excluded.value, "set_at": _flag_given.excluded.set_at},
+_SET_FLAG = Prepared(
+    _flag_given.on_conflict_do_update(
+        index_elements=[flag.c.name],
+        set_={"value": _flag_given.excluded.value, "set_at": _flag_given.excluded.set_at},
+    )
 )
-_GET_FLAG = select(flag.c.value).where(flag.c.name == bindparam("with_name", type_=TEXT))
-_CLEAR_FLAG = delete(flag).where(flag.c.name == bindparam("with_name", type_=TEXT))
+_GET_FLAG = Prepared(select(flag.c.value).where(flag.c.name == bindparam("with_name", type_=TEXT)))
+_CLEAR_FLAG = Prepared(delete(flag).where(flag.c.name == bindparam("with_name", type_=TEXT)))
 
 
 def set_flag(connection: Connection, now: float, name: str, value: str = "1") -> None:
     """Raises a flag (`DRAIN`: batches end at their next claim; `EGRESS_STOP`: nothing leaves the firm)."""
-    connection.execute(_SET_FLAG, {"with_name": name, "with_value": value, "at_now": now})
+    _SET_FLAG(connection, {"with_name": name, "with_value": value, "at_now": now})
 
 
 def get_flag(connection: Connection, name: str) -> str | None:
     """The flag's value, None if it is not raised."""
-    value: str | None = connection.execute(_GET_FLAG, {"with_name": name}).scalar_one_or_none()
+    value: str | None = _GET_FLAG(connection, {"with_name": name}).scalar_one_or_none()
     return value
 
 
 def clear_flag(connection: Connection, name: str) -> bool:
     """Takes the flag down; False if it was not raised."""
-    return connection.execute(_CLEAR_FLAG, {"with_name": name}).rowcount == 1
+    return _CLEAR_FLAG(connection, {"with_name": name}).rowcount == 1

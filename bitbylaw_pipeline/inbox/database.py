@@ -15,12 +15,15 @@ from sqlalchemy.exc import DBAPIError
 from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.engines import READ_ONLY, SQLITE_BUSY_SECONDS, open_engine
 from bitbylaw_pipeline.inbox.failures import DatabaseUnavailable, Meaning, meaning_of
-from bitbylaw_pipeline.inbox.group_commit import GroupCommit
+from bitbylaw_pipeline.inbox.group_commit import GroupCommit, Together
+from bitbylaw_pipeline.inbox.prepared import Prepared
 
 __all__ = ["Database", "DatabaseUnavailable"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+C = TypeVar("C")
+S = TypeVar("S")
 Work = Callable[[Connection], T]
 
 REPETITIONS = 6
@@ -31,8 +34,8 @@ _NOW = "bitbylaw_now"
 # deadlock, and PostgreSQL notices only after a second. So there is one writing transaction at a time, as on SQLite;
 # group commit makes up for it. The same round trip brings the server's time.
 _CLOCK = cast(extract("epoch", func.clock_timestamp()), Double)
-_BEGIN_WRITING = select(func.pg_advisory_xact_lock(WRITERS_LOCK), _CLOCK)
-_READ_CLOCK = select(_CLOCK)
+_BEGIN_WRITING = Prepared(select(func.pg_advisory_xact_lock(WRITERS_LOCK), _CLOCK))
+_READ_CLOCK = Prepared(select(_CLOCK))
 
 
 class Database:
@@ -105,7 +108,7 @@ class Database:
         known: float | None = connection.info.get(_NOW)
         if known is not None:
             return known
-        return time.time() if self._is_sqlite else float(connection.execute(_READ_CLOCK).scalar_one())
+        return time.time() if self._is_sqlite else float(_READ_CLOCK(connection, {}).scalar_one())
 
     def run_sync(self, work: Work[T]) -> T:
         """Runs the work in a transaction of its own, in this thread, and returns its result after the commit.
@@ -122,6 +125,17 @@ class Database:
         the work raises, and DatabaseUnavailable (also when it is not done after `wait_seconds`).
         """
         result: T = await self._group_commit.submit(work)
+        return result
+
+    async def run_together(
+        self, work: Callable[[Connection, C, Sequence[S]], Sequence[T]], common: C, subject: S
+    ) -> T:
+        """`run` for work that costs hardly more for many subjects than for one.
+
+        Whatever waits of the same function and the same `common` becomes one call of it; it returns a result for each
+        subject, in their order. An error in one costs the others nothing but a repetition: each is then run alone.
+        """
+        result: T = await self._group_commit.submit(Together(work, common, subject))
         return result
 
     def read(self, work: Work[T]) -> T:
@@ -176,7 +190,7 @@ class Database:
     def _begin_writing(self, connection: Connection) -> float:
         if self._is_sqlite:
             return time.time()
-        return float(connection.execute(_BEGIN_WRITING).one()[1])
+        return float(_BEGIN_WRITING(connection, {}).one()[1])
 
     def _repeat(self, attempt: Callable[[], T]) -> T:
         failures = losses = 0

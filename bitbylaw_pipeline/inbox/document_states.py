@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, true
+from sqlalchemy import Connection, Row, bindparam, exists, select, true
 from sqlalchemy import delete as delete_from
 from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile, IndexStatus
-from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT, texts_parameter, to_json
+from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT, rows_parameter, texts_parameter, to_json
+from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import document_owner, document_state
 
 _owners = texts_parameter("owners")
@@ -21,42 +22,74 @@ _IS_DOCUMENT = document_state.c.document_id == bindparam("of_document", type_=TE
 _given = insert(document_state).values(
     {column.name: bindparam(f"with_{column.name}", type_=column.type) for column in document_state.columns}
 )
-_PUT = _given.on_conflict_do_update(
-    index_elements=[document_state.c.document_id],
-    set_={name: _given.excluded[name] for name in _COLUMNS if name != "document_id"},
+_PUT = Prepared(
+    _given.on_conflict_do_update(
+        index_elements=[document_state.c.document_id],
+        set_={name: _given.excluded[name] for name in _COLUMNS if name != "document_id"},
+    )
 )
-_GET = select(document_state).where(_IS_DOCUMENT)
+_GET = Prepared(select(document_state).where(_IS_DOCUMENT))
 _documents = texts_parameter("documents")
-_GET_MANY = select(document_state).where(document_state.c.document_id.in_(select(_documents.c.value)))
-_DELETE = delete_from(document_state).where(_IS_DOCUMENT)
+_GET_MANY = Prepared(
+    select(document_state).where(document_state.c.document_id.in_(select(_documents.c.value)))
+)
+_DELETE = Prepared(delete_from(document_state).where(_IS_DOCUMENT))
+
+_states = rows_parameter("states", {column.name: column.type for column in document_state.columns})
+_given_many = insert(document_state).from_select(
+    list(_COLUMNS), select(*(_states.c[name] for name in _COLUMNS)).where(true())
+)
+_PUT_MANY = Prepared(
+    _given_many.on_conflict_do_update(
+        index_elements=[document_state.c.document_id],
+        set_={name: _given_many.excluded[name] for name in _COLUMNS if name != "document_id"},
+    )
+)
+_pairs = rows_parameter("pairs", {"document_id": TEXT, "owner": TEXT})
+_PAIRS_OF_MANY = Prepared(
+    select(document_owner.c.document_id, document_owner.c.owner).where(
+        document_owner.c.document_id.in_(select(_documents.c.value))
+    )
+)
+_ADD_PAIRS = Prepared(
+    insert(document_owner).from_select(["document_id", "owner"], select(_pairs.c.document_id, _pairs.c.owner))
+)
+_DROP_PAIRS = Prepared(
+    delete_from(document_owner).where(
+        exists().where(
+            document_owner.c.document_id == _pairs.c.document_id, document_owner.c.owner == _pairs.c.owner
+        )
+    )
+)
 
 _IS_OWNED = document_owner.c.document_id == bindparam("of_document", type_=TEXT)
-_OWNERS_OF = select(document_owner.c.owner).where(_IS_OWNED)
-_ADD_OWNERS = (
+_OWNERS_OF = Prepared(select(document_owner.c.owner).where(_IS_OWNED))
+_ADD_OWNERS = Prepared(
     insert(document_owner)
     .from_select(
-        ["document_id", "owner"], select(bindparam("of_document", type_=TEXT), _owners.c.value).where(true())
+        ["document_id", "owner"],
+        select(bindparam("of_document", type_=TEXT), _owners.c.value).where(true()),
     )
     .on_conflict_do_nothing(index_elements=[document_owner.c.document_id, document_owner.c.owner])
 )
-_DROP_OWNERS = delete_from(document_owner).where(
-    _IS_OWNED, document_owner.c.owner.not_in(select(_owners.c.value))
+_DROP_OWNERS = Prepared(
+    delete_from(document_owner).where(_IS_OWNED, document_owner.c.owner.not_in(select(_owners.c.value)))
 )
-_BY_OWNER = (
+_BY_OWNER = Prepared(
     select(document_owner.c.document_id)
     .where(document_owner.c.owner == bindparam("of_owner", type_=TEXT))
     .order_by(document_owner.c.document_id)
 )
-_INDEX_DUE = (
+_INDEX_DUE = Prepared(
     select(document_state)
     .where(
-        # Spelled out for the partial index, which PostgreSQL uses only where it can prove its condition.
         document_state.c.index_status == IndexStatus.PENDING.value,
         document_state.c.index_check_at <= bindparam("at_now", type_=DOUBLE),
     )
     .order_by(document_state.c.index_check_at)
+    .limit(bindparam("at_most"))
 )
-_FAILED_INDEX = (
+_FAILED_INDEX = Prepared(
     select(document_state)
     .where(document_state.c.index_status == IndexStatus.FAILED.value)
     .order_by(document_state.c.document_id)
@@ -65,45 +98,59 @@ _FAILED_INDEX = (
 
 def get(connection: Connection, document_id: str) -> DocumentState | None:
     """The document's state, None if it was never synced."""
-    row = connection.execute(_GET, {"of_document": document_id}).one_or_none()
+    row = _GET(connection, {"of_document": document_id}).one_or_none()
     return None if row is None else _read(row)
 
 
 def get_many(connection: Connection, document_ids: Iterable[str]) -> dict[str, DocumentState]:
     """The states of those of the documents that are known, by id."""
-    rows = connection.execute(_GET_MANY, {"documents": to_json(sorted(set(document_ids)))})
+    rows = _GET_MANY(connection, {"documents": to_json(sorted(set(document_ids)))})
     return {row.document_id: _read(row) for row in rows}
 
 
-def put(connection: Connection, state: DocumentState) -> None:
-    """Stores the state in place of the former one."""
-    connection.execute(_PUT, {f"with_{name}": value for name, value in _write(state).items()})
-    known = set(connection.execute(_OWNERS_OF, {"of_document": state.document_id}).scalars())
+def put(connection: Connection, state: DocumentState, *, former: DocumentState | None = None) -> None:
+    """Stores the state in place of the former one; to pass that, if it is at hand, saves a look-up."""
+    _PUT(connection, {f"with_{name}": value for name, value in _write(state).items()})
+    if former is not None and former.owners == state.owners:
+        return
+    known = set(_OWNERS_OF(connection, {"of_document": state.document_id}).scalars())
     if known != set(state.owners):
         given = {"of_document": state.document_id, "owners": to_json(state.owners)}
-        connection.execute(_DROP_OWNERS, given)
-        connection.execute(_ADD_OWNERS, given)
+        _DROP_OWNERS(connection, given)
+        _ADD_OWNERS(connection, given)
+
+
+def put_many(connection: Connection, states: Iterable[DocumentState]) -> None:
+    """`put` for many documents by two to four statements in all; of two states of one document the later counts."""
+    by_id = {state.document_id: state for state in states}
+    _PUT_MANY(connection, {"states": to_json(_write(state) for state in by_id.values())})
+    known = {tuple(row) for row in _PAIRS_OF_MANY(connection, {"documents": to_json(by_id)})}
+    wanted = {(state.document_id, owner) for state in by_id.values() for owner in state.owners}
+    for statement, pairs in ((_DROP_PAIRS, known - wanted), (_ADD_PAIRS, wanted - known)):
+        if pairs:
+            rows = [{"document_id": document_id, "owner": owner} for document_id, owner in sorted(pairs)]
+            statement(connection, {"pairs": to_json(rows)})
 
 
 def delete(connection: Connection, document_id: str) -> bool:
     """Forgets the document altogether; False if it was not known."""
-    connection.execute(_DROP_OWNERS, {"of_document": document_id, "owners": "[]"})
-    return connection.execute(_DELETE, {"of_document": document_id}).rowcount == 1
+    _DROP_OWNERS(connection, {"of_document": document_id, "owners": "[]"})
+    return _DELETE(connection, {"of_document": document_id}).rowcount == 1
 
 
 def by_owner(connection: Connection, owner_key: str) -> list[str]:
     """The ids of the documents that had this owner at their last pass."""
-    return list(connection.execute(_BY_OWNER, {"of_owner": owner_key}).scalars())
+    return list(_BY_OWNER(connection, {"of_owner": owner_key}).scalars())
 
 
 def index_due(connection: Connection, now: float, limit: int) -> list[DocumentState]:
     """The documents whose indexing is to be looked at by now, longest due first."""
-    return [_read(row) for row in connection.execute(_INDEX_DUE.limit(limit), {"at_now": now})]
+    return [_read(row) for row in _INDEX_DUE(connection, {"at_now": now, "at_most": limit})]
 
 
 def failed_index(connection: Connection) -> list[DocumentState]:
     """The documents that xAI could not index."""
-    return [_read(row) for row in connection.execute(_FAILED_INDEX)]
+    return [_read(row) for row in _FAILED_INDEX(connection, {})]
 
 
 def iterate(connection: Connection, page: int = 1000) -> Iterator[DocumentState]:

@@ -11,18 +11,21 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.json_rows import BIGINT, DOUBLE, TEXT, rows_parameter, texts_parameter, to_json
+from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import egress, egress_head, matter_key
 
 CHAIN_START = "0" * 64
 VERIFY_PAGE = 2_000
 FIRST_POSSIBLE_SEQ = -(2**62)
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +60,38 @@ _FIELDS = tuple(EgressRow.__dataclass_fields__)
 _rows = rows_parameter("rows", {**dict.fromkeys(_FIELDS, TEXT), "seq": BIGINT, "at": DOUBLE})
 _digests = texts_parameter("digests")
 
-_LOCK_HEAD = select(egress_head.c.seq, egress_head.c.row_hash).where(egress_head.c.id == 1).with_for_update()
-_HEAD = select(egress_head.c.seq, egress_head.c.row_hash).where(egress_head.c.id == 1)
-_APPEND = insert(egress).from_select(list(_FIELDS), select(*(_rows.c[name] for name in _FIELDS)))
-_MOVE_HEAD = (
+_LOCK_HEAD = Prepared(
+    select(egress_head.c.seq, egress_head.c.row_hash).where(egress_head.c.id == 1).with_for_update()
+)
+_HEAD = Prepared(select(egress_head.c.seq, egress_head.c.row_hash).where(egress_head.c.id == 1))
+_APPEND = Prepared(insert(egress).from_select(list(_FIELDS), select(*(_rows.c[name] for name in _FIELDS))))
+_MOVE_HEAD = Prepared(
     update(egress_head)
     .where(egress_head.c.id == 1)
     .values(seq=bindparam("to_seq", type_=BIGINT), row_hash=bindparam("to_hash", type_=TEXT))
 )
-_KEYS = select(matter_key.c.matter_digest, matter_key.c.key).where(
-    matter_key.c.matter_digest.in_(select(_digests.c.value))
+_KEYS = Prepared(
+    select(matter_key.c.matter_digest, matter_key.c.key).where(
+        matter_key.c.matter_digest.in_(select(_digests.c.value))
+    )
 )
-_ADD_KEY = insert(matter_key).values(
-    matter_digest=bindparam("of_matter", type_=TEXT),
-    key=bindparam("with_key", type_=TEXT),
-    created_at=bindparam("at_now", type_=DOUBLE),
+_ADD_KEY = Prepared(
+    insert(matter_key).values(
+        matter_digest=bindparam("of_matter", type_=TEXT),
+        key=bindparam("with_key", type_=TEXT),
+        created_at=bindparam("at_now", type_=DOUBLE),
+    )
 )
-_DESTROY_KEY = delete(matter_key).where(matter_key.c.matter_digest == bindparam("of_matter", type_=TEXT))
-_PAGE = (
+_DESTROY_KEY = Prepared(
+    delete(matter_key).where(matter_key.c.matter_digest == bindparam("of_matter", type_=TEXT))
+)
+_PAGE = Prepared(
     select(egress)
     .where(egress.c.seq > bindparam("after", type_=BIGINT))
     .order_by(egress.c.seq)
     .limit(VERIFY_PAGE)
 )
-_OF_MATTER = (
+_OF_MATTER = Prepared(
     select(egress).where(egress.c.matter_hmac == bindparam("of_hmac", type_=TEXT)).order_by(egress.c.seq)
 )
 
@@ -92,20 +103,20 @@ def append(connection: Connection, now: float, cipher: Cipher, entries: Sequence
     """
     if not entries:
         return []
-    seq, previous = connection.execute(_LOCK_HEAD).one()
+    seq, previous = _LOCK_HEAD(connection, {}).one()
     keys = _keys(connection, cipher, {entry.matter for entry in entries})
     for matter in {entry.matter for entry in entries} - keys.keys():
         keys[matter] = secrets.token_bytes(32)
         encrypted = cipher.encrypt(keys[matter].hex())
-        connection.execute(_ADD_KEY, {"of_matter": _digest(matter), "with_key": encrypted, "at_now": now})
-    rows: list[EgressRow] = []
+        _ADD_KEY(connection, {"of_matter": _digest(matter), "with_key": encrypted, "at_now": now})
+    rows: list[dict[str, Any]] = []
     for number, entry in enumerate(entries, seq + 1):
         row = _row(number, now, entry, keys[entry.matter], previous)
-        previous = row.row_hash
+        previous = row["row_hash"] = _hash(row)
         rows.append(row)
-    connection.execute(_APPEND, {"rows": to_json(asdict(row) for row in rows)})
-    connection.execute(_MOVE_HEAD, {"to_seq": rows[-1].seq, "to_hash": previous})
-    return [row.seq for row in rows]
+    _APPEND(connection, {"rows": to_json(rows)})
+    _MOVE_HEAD(connection, {"to_seq": rows[-1]["seq"], "to_hash": previous})
+    return [row["seq"] for row in rows]
 
 
 def verify(connection: Connection) -> int | None:
@@ -116,14 +127,14 @@ def verify(connection: Connection) -> int | None:
     """
     seq, previous = 0, CHAIN_START
     after = FIRST_POSSIBLE_SEQ
-    while rows := connection.execute(_PAGE, {"after": after}).all():
+    while rows := _PAGE(connection, {"after": after}).all():
         for fields in rows:
             row = EgressRow(*fields)
-            if row.seq != seq + 1 or row.previous_hash != previous or row.row_hash != _hash(row):
+            if row.seq != seq + 1 or row.previous_hash != previous or row.row_hash != _hash(asdict(row)):
                 return seq + 1
             seq, previous = row.seq, row.row_hash
         after = seq
-    end = connection.execute(_HEAD).one()
+    end = _HEAD(connection, {}).one()
     if end.seq != seq:
         return int(min(end.seq, seq)) + 1
     return None if end.row_hash == previous else seq
@@ -131,7 +142,7 @@ def verify(connection: Connection) -> int | None:
 
 def head(connection: Connection) -> tuple[int, str]:
     """The last row's number and hash: who keeps a copy of them elsewhere can prove that nothing was rewritten."""
-    seq, row_hash = connection.execute(_HEAD).one()
+    seq, row_hash = _HEAD(connection, {}).one()
     return seq, row_hash
 
 
@@ -142,7 +153,7 @@ def rows_of(
     key = _keys(connection, cipher, {matter}).get(matter)
     if key is None:
         return []
-    rows = [EgressRow(*fields) for fields in connection.execute(_OF_MATTER, {"of_hmac": _hmac(key, matter)})]
+    rows = [EgressRow(*fields) for fields in _OF_MATTER(connection, {"of_hmac": _hmac(key, matter)})]
     if document_id is None:
         return rows
     wanted = _hmac(key, document_id)
@@ -151,34 +162,32 @@ def rows_of(
 
 def destroy_key(connection: Connection, matter: str) -> bool:
     """Erases the matter from the register; False if there was no key (any more)."""
-    return connection.execute(_DESTROY_KEY, {"of_matter": _digest(matter)}).rowcount == 1
+    return _DESTROY_KEY(connection, {"of_matter": _digest(matter)}).rowcount == 1
 
 
 def _keys(connection: Connection, cipher: Cipher, matters: Iterable[str]) -> dict[str, bytes]:
     by_digest = {_digest(matter): matter for matter in matters}
-    found = connection.execute(_KEYS, {"digests": to_json(by_digest)})
+    found = _KEYS(connection, {"digests": to_json(by_digest)})
     return {by_digest[row.matter_digest]: bytes.fromhex(cipher.decrypt(row.key)) for row in found}
 
 
-def _row(seq: int, now: float, entry: EgressEntry, key: bytes, previous: str) -> EgressRow:
-    row = EgressRow(
-        seq=seq,
-        at=now,
-        document_hmac=_hmac(key, entry.document_id),
-        matter_hmac=_hmac(key, entry.matter),
-        file_hmac=_hmac(key, entry.sha256),
-        system=entry.system,
-        collection_id=entry.collection_id,
-        ground=entry.ground,
-        previous_hash=previous,
-        row_hash="",
-    )
-    return EgressRow(**{**asdict(row), "row_hash": _hash(row)})
+def _row(seq: int, now: float, entry: EgressEntry, key: bytes, previous: str) -> dict[str, Any]:
+    return {
+        "seq": seq,
+        "at": now,
+        "document_hmac": _hmac(key, entry.document_id),
+        "matter_hmac": _hmac(key, entry.matter),
+        "file_hmac": _hmac(key, entry.sha256),
+        "system": entry.system,
+        "collection_id": entry.collection_id,
+        "ground": entry.ground,
+        "previous_hash": previous,
+    }
 
 
-def _hash(row: EgressRow) -> str:
-    covered = {name: value for name, value in asdict(row).items() if name != "row_hash"}
-    return hashlib.sha256(json.dumps(covered, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _hash(row: Mapping[str, Any]) -> str:
+    covered = {name: value for name, value in row.items() if name != "row_hash"}
+    return hashlib.sha256(_canonical(covered).encode()).hexdigest()
 
 
 def _hmac(key: bytes, text: str) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.inbox import work_queue
 from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT, rows_parameter, to_json
+from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import inbox_event
 
 Item = tuple[str, str, str]
@@ -18,13 +19,13 @@ Item = tuple[str, str, str]
 
 _COLUMNS = ("id", "received_at", "source", "topic", "entity_type", "entity_id", "action", "digest")
 _rows = rows_parameter("rows", {name: DOUBLE if name == "received_at" else TEXT for name in _COLUMNS})
-_RECORD = (
+_RECORD = Prepared(
     insert(inbox_event)
     .from_select(list(_COLUMNS), select(*(_rows.c[name] for name in _COLUMNS)).where(true()))
     # A caller that did not learn whether its commit landed repeats it.
     .on_conflict_do_nothing(index_elements=[inbox_event.c.id])
 )
-_OF_ONE = select(inbox_event).where(inbox_event.c.id == bindparam("with_id", type_=TEXT))
+_OF_ONE = Prepared(select(inbox_event).where(inbox_event.c.id == bindparam("with_id", type_=TEXT)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,13 @@ def _record(connection: Connection, now: float, received: Iterable[Received]) ->
         for number, (entity_type, entity_id, action) in enumerate(event.items)
     ]
     if rows:
-        connection.execute(_RECORD, {"rows": to_json(rows)})
+        _RECORD(connection, {"rows": to_json(rows)})
     return [str(row["id"]) for row in rows]
 
 
 def get(connection: Connection, event_row_id: str) -> InboxEvent | None:
     """The event of that id."""
-    row = connection.execute(_OF_ONE, {"with_id": event_row_id}).one_or_none()
+    row = _OF_ONE(connection, {"with_id": event_row_id}).one_or_none()
     return None if row is None else InboxEvent(*row)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT, to_json
+from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import feed_cursor
 
 
@@ -31,13 +32,15 @@ class FeedCursor:
 _ENTITY_TYPE = bindparam("of_type", type_=TEXT)
 _NOW = bindparam("at_now", type_=DOUBLE)
 _IS_FEED = feed_cursor.c.entity_type == _ENTITY_TYPE
-_GET = select(
-    feed_cursor.c.entity_type,
-    feed_cursor.c.modified_at,
-    feed_cursor.c.record_id,
-    feed_cursor.c.polled_at,
-    feed_cursor.c.seen,
-).where(_IS_FEED)
+_GET = Prepared(
+    select(
+        feed_cursor.c.entity_type,
+        feed_cursor.c.modified_at,
+        feed_cursor.c.record_id,
+        feed_cursor.c.polled_at,
+        feed_cursor.c.seen,
+    ).where(_IS_FEED)
+)
 _given = insert(feed_cursor).values(
     entity_type=_ENTITY_TYPE,
     modified_at=bindparam("with_modified_at", type_=TEXT),
@@ -45,22 +48,26 @@ _given = insert(feed_cursor).values(
     polled_at=_NOW,
     seen=bindparam("with_seen", type_=TEXT),
 )
-_PUT = _given.on_conflict_do_update(
-    index_elements=[feed_cursor.c.entity_type],
-    set_={name: _given.excluded[name] for name in ("modified_at", "record_id", "polled_at", "seen")},
+_PUT = Prepared(
+    _given.on_conflict_do_update(
+        index_elements=[feed_cursor.c.entity_type],
+        set_={name: _given.excluded[name] for name in ("modified_at", "record_id", "polled_at", "seen")},
+    )
 )
 _held = insert(feed_cursor).values(entity_type=_ENTITY_TYPE, held_until=bindparam("with_until", type_=DOUBLE))
-_HOLD = _held.on_conflict_do_update(
-    index_elements=[feed_cursor.c.entity_type],
-    set_={"held_until": _held.excluded.held_until},
-    where=or_(feed_cursor.c.held_until.is_(None), feed_cursor.c.held_until <= _NOW),
-).returning(feed_cursor.c.entity_type)
-_RELEASE = update(feed_cursor).where(_IS_FEED).values(held_until=None)
+_HOLD = Prepared(
+    _held.on_conflict_do_update(
+        index_elements=[feed_cursor.c.entity_type],
+        set_={"held_until": _held.excluded.held_until},
+        where=or_(feed_cursor.c.held_until.is_(None), feed_cursor.c.held_until <= _NOW),
+    ).returning(feed_cursor.c.entity_type)
+)
+_RELEASE = Prepared(update(feed_cursor).where(_IS_FEED).values(held_until=None))
 
 
 def get(connection: Connection, entity_type: str) -> FeedCursor:
     """The cursor; an empty one if the feed was never read."""
-    row = connection.execute(_GET, {"of_type": entity_type}).one_or_none()
+    row = _GET(connection, {"of_type": entity_type}).one_or_none()
     if row is None:
         return FeedCursor(entity_type)
     return FeedCursor(
@@ -84,15 +91,15 @@ def put(
         "at_now": now,
         "with_seen": to_json(seen),
     }
-    connection.execute(_PUT, given)
+    _PUT(connection, given)
 
 
 def hold(connection: Connection, now: float, entity_type: str, seconds: float) -> bool:
     """Takes the reading of this feed upon the caller for so many seconds; False if somebody else is at it."""
     given = {"of_type": entity_type, "with_until": now + seconds, "at_now": now}
-    return connection.execute(_HOLD, given).scalar_one_or_none() is not None
+    return _HOLD(connection, given).scalar_one_or_none() is not None
 
 
 def release(connection: Connection, entity_type: str) -> None:
     """Lets the next one read before the time that was held is over."""
-    connection.execute(_RELEASE, {"of_type": entity_type})
+    _RELEASE(connection, {"of_type": entity_type})

@@ -2,6 +2,8 @@
 
 A commit waits for the disk; sixteen documents at work would wait sixteen times. One thread takes everything that is
 waiting, runs it in one transaction, and wakes the callers after its commit. While it commits, the next group gathers.
+
+Works of the same kind go one step further: what many documents want of one table is one statement instead of many.
 """
 
 from __future__ import annotations
@@ -21,6 +23,21 @@ from bitbylaw_pipeline.inbox.failures import DatabaseUnavailable
 GROUP_MAX = 64
 
 Work = Callable[[Connection], Any]
+ForMany = Callable[[Connection, Any, Sequence[Any]], Sequence[Any]]
+"""Does for many subjects, given what is common to all, what is wanted of each; returns a result a subject, in order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """Work on one subject that is done together with the waiting work of the same function and the same `common`."""
+
+    work: ForMany
+    common: Any
+    subject: Any
+
+    def __call__(self, connection: Connection) -> Any:
+        """The work on this subject alone."""
+        return self.work(connection, self.common, [self.subject])[0]
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +115,7 @@ class GroupCommit:
 
     def _commit(self, items: list[_Item]) -> None:
         try:
-            results = self._write([item.work for item in items])
+            results = self._write_together([item.work for item in items])
         except BaseException as error:  # noqa: BLE001 - it belongs to the caller, and the thread must live on
             # If nobody can be served, asking once per item would only multiply the wait.
             if len(items) > 1 and not isinstance(error, DatabaseUnavailable):
@@ -111,6 +128,28 @@ class GroupCommit:
             for item, result in zip(items, results, strict=True):
                 item.result = result
         _wake(items)
+
+    def _write_together(self, works: Sequence[Work]) -> list[Any]:
+        """Their results in order; works that belong together become one."""
+        places: dict[Any, list[int]] = {}
+        for number, work in enumerate(works):
+            kind = (work.work, id(work.common)) if isinstance(work, Together) else number
+            places.setdefault(kind, []).append(number)
+        groups = list(places.values())
+        results: list[Any] = [None] * len(works)
+        written = self._write([_one_work([works[number] for number in group]) for group in groups])
+        for group, group_results in zip(groups, written, strict=True):
+            for number, result in zip(group, group_results, strict=True):
+                results[number] = result
+        return results
+
+
+def _one_work(works: Sequence[Work]) -> Callable[[Connection], Sequence[Any]]:
+    first = works[0]
+    if not isinstance(first, Together):
+        return lambda connection: [first(connection)]
+    subjects = [work.subject for work in works if isinstance(work, Together)]
+    return lambda connection: first.work(connection, first.common, subjects)
 
 
 def _wake(items: Sequence[_Item]) -> None:

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, case, insert, literal_column, select, update
 
-from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT
+from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT, rows_parameter, texts_parameter, to_json
+from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import IS_UNSETTLED, intent
+
+DONE = "done"
+RECOVERED = "recovered"
+"""What an intent from an earlier attempt came to, once a later one has put things right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +37,17 @@ class Intent:
     remote_id: str | None = None
 
 
-_OPEN = insert(intent).values(
-    id=bindparam("with_id", type_=TEXT),
-    kind=bindparam("of_kind", type_=TEXT),
-    subject=bindparam("of_subject", type_=TEXT),
-    token=bindparam("with_token", type_=TEXT),
-    detail=bindparam("with_detail", type_=TEXT),
-    opened_at=bindparam("at_now", type_=DOUBLE),
+_OPEN = Prepared(
+    insert(intent).values(
+        id=bindparam("with_id", type_=TEXT),
+        kind=bindparam("of_kind", type_=TEXT),
+        subject=bindparam("of_subject", type_=TEXT),
+        token=bindparam("with_token", type_=TEXT),
+        detail=bindparam("with_detail", type_=TEXT),
+        opened_at=bindparam("at_now", type_=DOUBLE),
+    )
 )
-_SETTLE = (
+_SETTLE = Prepared(
     update(intent)
     .where(intent.c.id == bindparam("with_id", type_=TEXT), IS_UNSETTLED)
     .values(
@@ -50,8 +57,37 @@ _SETTLE = (
     )
 )
 _IS_KIND = intent.c.kind == bindparam("of_kind", type_=TEXT)
-_UNSETTLED_ALL = select(intent).where(_IS_KIND, IS_UNSETTLED).order_by(intent.c.opened_at, intent.c.id)
-_UNSETTLED = _UNSETTLED_ALL.where(intent.c.subject == bindparam("of_subject", type_=TEXT))
+_unsettled = select(intent).where(_IS_KIND, IS_UNSETTLED).order_by(intent.c.opened_at, intent.c.id)
+_UNSETTLED_ALL = Prepared(_unsettled)
+_UNSETTLED = Prepared(_unsettled.where(intent.c.subject == bindparam("of_subject", type_=TEXT)))
+_subjects = texts_parameter("subjects")
+_UNSETTLED_OF_MANY = Prepared(_unsettled.where(intent.c.subject.in_(select(_subjects.c.value))))
+_opened = rows_parameter("opened", {"id": TEXT, "subject": TEXT, "token": TEXT})
+_OPEN_MANY = Prepared(
+    insert(intent).from_select(
+        ["id", "kind", "subject", "token", "detail", "opened_at"],
+        select(
+            _opened.c.id,
+            bindparam("of_kind", type_=TEXT),
+            _opened.c.subject,
+            _opened.c.token,
+            literal_column("'{}'"),
+            bindparam("at_now", type_=DOUBLE),
+        ),
+    )
+)
+_landed = rows_parameter("landed", {"id": TEXT, "subject": TEXT, "remote_id": TEXT})
+_SETTLE_SUBJECTS = Prepared(
+    update(intent)
+    .where(_IS_KIND, IS_UNSETTLED, intent.c.subject == _landed.c.subject)
+    .values(
+        settled_at=bindparam("at_now", type_=DOUBLE),
+        outcome=case(
+            (intent.c.id == _landed.c.id, literal_column(f"'{DONE}'")), else_=literal_column(f"'{RECOVERED}'")
+        ),
+        remote_id=_landed.c.remote_id,
+    )
+)
 
 
 def open_intent(
@@ -77,8 +113,27 @@ def open_intent(
         "with_detail": json.dumps(dict(detail or {}), sort_keys=True),
         "at_now": now,
     }
-    connection.execute(_OPEN, given)
+    _OPEN(connection, given)
     return intent_id
+
+
+def open_many(connection: Connection, now: float, kind: str, wanted: Sequence[tuple[str, str]]) -> list[str]:
+    """`open_intent` for many (subject, token) in one statement; returns their ids in order."""
+    rows = [{"id": uuid.uuid4().hex, "subject": subject, "token": token} for subject, token in wanted]
+    if rows:
+        _OPEN_MANY(connection, {"opened": to_json(rows), "of_kind": kind, "at_now": now})
+    return [row["id"] for row in rows]
+
+
+def settle_subjects(
+    connection: Connection, now: float, kind: str, landed: Iterable[tuple[str, str, str]]
+) -> None:
+    """Settles everything open of each (subject, intent id, remote id): that intent as DONE, older ones as RECOVERED."""
+    rows = [
+        {"subject": subject, "id": intent_id, "remote_id": remote_id}
+        for subject, intent_id, remote_id in landed
+    ]
+    _SETTLE_SUBJECTS(connection, {"landed": to_json(rows), "of_kind": kind, "at_now": now})
 
 
 def settle(
@@ -86,17 +141,25 @@ def settle(
 ) -> bool:
     """Records how it ended; False if that was recorded before (which then stands)."""
     given = {"with_id": intent_id, "at_now": now, "with_outcome": outcome, "with_remote": remote_id}
-    return connection.execute(_SETTLE, given).rowcount == 1
+    return _SETTLE(connection, given).rowcount == 1
 
 
 def unsettled(connection: Connection, kind: str, subject: str) -> list[Intent]:
     """The subject's intents of that kind whose outcome is not known, oldest first."""
-    return [_read(row) for row in connection.execute(_UNSETTLED, {"of_kind": kind, "of_subject": subject})]
+    return [_read(row) for row in _UNSETTLED(connection, {"of_kind": kind, "of_subject": subject})]
+
+
+def unsettled_of_many(connection: Connection, kind: str, subjects: Iterable[str]) -> dict[str, list[Intent]]:
+    """`unsettled` for many subjects, by subject; one with nothing open is not in it."""
+    found: dict[str, list[Intent]] = {}
+    for row in _UNSETTLED_OF_MANY(connection, {"of_kind": kind, "subjects": to_json(sorted(set(subjects)))}):
+        found.setdefault(row.subject, []).append(_read(row))
+    return found
 
 
 def unsettled_all(connection: Connection, kind: str) -> list[Intent]:
     """Every intent of that kind whose outcome is not known, oldest first."""
-    return [_read(row) for row in connection.execute(_UNSETTLED_ALL, {"of_kind": kind})]
+    return [_read(row) for row in _UNSETTLED_ALL(connection, {"of_kind": kind})]
 
 
 def _read(row: Row[Any]) -> Intent:

@@ -20,6 +20,9 @@ TEXT = Text()
 BIGINT = BigInteger()
 DOUBLE: Double[float] = Double()
 
+# json.dumps would make an encoder for each call.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class _Elements(FunctionElement[Any]):
     inherit_cache = True
@@ -86,4 +89,4 @@ def texts_parameter(name: str) -> Subquery:
 
 def to_json(rows: Iterable[Any]) -> str:
     """The rows as the parameter's value."""
-    return json.dumps(list(rows), separators=(",", ":"))
+    return _encode(list(rows))

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Delete, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.json_rows import DOUBLE
+from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import inbox_event, intent
 
 PORTION = 5_000
 SECONDS_PER_DAY = 86_400.0
 
 _BEFORE = bindparam("before", type_=DOUBLE)
-_OLD_EVENTS = delete(inbox_event).where(
-    inbox_event.c.id.in_(
-        select(inbox_event.c.id)
-        .where(inbox_event.c.received_at < _BEFORE)
-        .order_by(inbox_event.c.received_at)
-        .limit(PORTION)
+_OLD_EVENTS = Prepared(
+    delete(inbox_event).where(
+        inbox_event.c.id.in_(
+            select(inbox_event.c.id)
+            .where(inbox_event.c.received_at < _BEFORE)
+            .order_by(inbox_event.c.received_at)
+            .limit(PORTION)
+        )
     )
 )
-_OLD_INTENTS = delete(intent).where(
-    intent.c.id.in_(select(intent.c.id).where(intent.c.settled_at < _BEFORE).limit(PORTION))
+_OLD_INTENTS = Prepared(
+    delete(intent).where(
+        intent.c.id.in_(select(intent.c.id).where(intent.c.settled_at < _BEFORE).limit(PORTION))
+    )
 )
 
 
@@ -36,10 +41,10 @@ def delete_older(database: Database, days: float) -> dict[str, int]:
     }
 
 
-def _delete_portions(database: Database, days: float, statement: Delete) -> int:
+def _delete_portions(database: Database, days: float, statement: Prepared) -> int:
     def portion(connection: Connection) -> int:
         before = database.now(connection) - days * SECONDS_PER_DAY
-        return connection.execute(statement, {"before": before}).rowcount
+        return statement(connection, {"before": before}).rowcount
 
     total = 0
     while deleted := database.run_sync(portion):

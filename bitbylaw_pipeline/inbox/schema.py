@@ -66,6 +66,8 @@ Index(
     work.c.stream,
     work.c.priority,
     work.c.not_before,
+    # A sweep makes thousands of rows due at the same moment; without the key each claim would sort them all.
+    work.c.key,
     postgresql_where=IS_OPEN,
     sqlite_where=IS_OPEN,
 )
@@ -144,14 +146,7 @@ document_state = Table(
     Column("deleted_at", Double),
     Column("record_version", BigInteger),
     Column("record_modified_at", Text),
-)
-IS_INDEX_OPEN = document_state.c.index_status.in_(["pending", "failed"])
-Index(
-    "ix_document_state_index",
-    document_state.c.index_status,
-    document_state.c.index_check_at,
-    postgresql_where=IS_INDEX_OPEN,
-    sqlite_where=IS_INDEX_OPEN,
+    Index("ix_document_state_index", "index_status", "index_check_at"),
 )
 
 document_owner = Table(

@@ -91,8 +91,8 @@ def want(
     wanted = sorted(set(keys))
     if wanted:
         due = now if not_before is None else max(now, not_before)
-        connection.execute(
-            statements.WANT,
+        statements.WANT(
+            connection,
             {
                 "in_stream": stream,
                 "keys": to_json(wanted),
@@ -128,9 +128,9 @@ def claim(
         "until": now + lease_seconds,
     }
     if keys is None:
-        rows = connection.execute(statements.CLAIM, given).all()
+        rows = statements.CLAIM(connection, given).all()
     else:
-        rows = connection.execute(statements.CLAIM_KEYS, {**given, "keys": to_json(keys)}).all()
+        rows = statements.CLAIM_KEYS(connection, {**given, "keys": to_json(keys)}).all()
     # RETURNING keeps no order.
     ordered = sorted(rows, key=lambda row: (row.priority, row.not_before, row.key))
     return [Claim(stream, row.key, token, row.wanted, row.attempts) for row in ordered]
@@ -146,7 +146,7 @@ def complete(
     rows = _rows(claims, again or {})
     if not rows:
         return 0
-    return connection.execute(statements.COMPLETE, {"claims": to_json(rows), "at_now": now}).rowcount
+    return statements.COMPLETE(connection, {"claims": to_json(rows), "at_now": now}).rowcount
 
 
 def retry(
@@ -157,7 +157,7 @@ def retry(
     `counts=False` is for failures that say nothing about this entity (its whole system is down).
     """
     given = {"due": now + delay, "counted": int(counts), "with_error": _shortened(error)}
-    return connection.execute(statements.RETRY, {**_one(now, claimed), **given}).rowcount == 1
+    return statements.RETRY(connection, {**_one(now, claimed), **given}).rowcount == 1
 
 
 def park(connection: Connection, now: float, claimed: Claim, reason: str, error: str) -> bool:
@@ -166,7 +166,7 @@ def park(connection: Connection, now: float, claimed: Claim, reason: str, error:
     False if the token is stale, or if an event came in during the pass: then the row is left ready for it.
     """
     given = {"with_reason": reason, "with_error": _shortened(error)}
-    row = connection.execute(statements.PARK, {**_one(now, claimed), **given}).one_or_none()
+    row = statements.PARK(connection, {**_one(now, claimed), **given}).one_or_none()
     return row is not None and row.parked_at is not None
 
 
@@ -175,7 +175,7 @@ def release(connection: Connection, now: float, claims: Iterable[Claim]) -> int:
     rows = _rows(claims, {})
     if not rows:
         return 0
-    return connection.execute(statements.RELEASE, {"claims": to_json(rows), "at_now": now}).rowcount
+    return statements.RELEASE(connection, {"claims": to_json(rows), "at_now": now}).rowcount
 
 
 def renew(connection: Connection, now: float, claims: Iterable[Claim], lease_seconds: float) -> set[str]:
@@ -184,13 +184,13 @@ def renew(connection: Connection, now: float, claims: Iterable[Claim], lease_sec
     if not rows:
         return set()
     given = {"claims": to_json(rows), "until": now + lease_seconds, "at_now": now}
-    return set(connection.execute(statements.RENEW, given).scalars())
+    return set(statements.RENEW(connection, given).scalars())
 
 
 def ready_count(connection: Connection, now: float, stream: str, limit: int = 1000) -> int:
     """How many rows could be claimed now, counted up to `limit`."""
     given = {"in_stream": stream, "at_now": now, "at_most": limit}
-    return int(connection.execute(statements.READY_COUNT, given).scalar_one())
+    return int(statements.READY_COUNT(connection, given).scalar_one())
 
 
 def next_due(connection: Connection, now: float, stream: str) -> float | None:
@@ -198,7 +198,7 @@ def next_due(connection: Connection, now: float, stream: str) -> float | None:
 
     A time that has passed means now.
     """
-    due = connection.execute(statements.NEXT_DUE, {"in_stream": stream, "at_now": now}).scalar_one()
+    due = statements.NEXT_DUE(connection, {"in_stream": stream, "at_now": now}).scalar_one()
     return None if due is None else float(due)
 
 
@@ -212,13 +212,13 @@ def summary(connection: Connection, now: float) -> dict[str, StreamSummary]:
             row.parked,
             None if row.oldest is None else max(0.0, now - row.oldest),
         )
-        for row in connection.execute(statements.SUMMARY, {"at_now": now})
+        for row in statements.SUMMARY(connection, {"at_now": now})
     }
 
 
 def get(connection: Connection, stream: str, key: str) -> WorkRow | None:
     """The row as it stands, or None if the entity was never wanted."""
-    row = connection.execute(statements.GET, {"in_stream": stream, "with_key": key}).one_or_none()
+    row = statements.GET(connection, {"in_stream": stream, "with_key": key}).one_or_none()
     return None if row is None else WorkRow(*row)
 
 

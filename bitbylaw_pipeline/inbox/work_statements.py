@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.inbox.json_rows import BIGINT, DOUBLE, TEXT, rows_parameter, texts_parameter
+from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import IS_OPEN, work
 
 INTEGER = work.c.priority.type
@@ -59,33 +60,35 @@ _given = insert(work).from_select(
     ).where(true()),  # SQLite would read ON CONFLICT as a join's ON without a WHERE before it
 )
 _is_pending = work.c.wanted > work.c.done
-WANT = _given.on_conflict_do_update(
-    index_elements=[work.c.stream, work.c.key],
-    set_={
-        "wanted": work.c.wanted + 1,
-        "priority": case(
-            (and_(_is_pending, work.c.priority < _given.excluded.priority), work.c.priority),
-            else_=_given.excluded.priority,
-        ),
-        "wanted_at": case((_is_pending, work.c.wanted_at), else_=_given.excluded.wanted_at),
-        "not_before": case(
-            (and_(IS_OPEN, work.c.not_before < _given.excluded.not_before), work.c.not_before),
-            else_=_given.excluded.not_before,
-        ),
-        "attempts": case((work.c.parked_at.is_(None), work.c.attempts), else_=0),
-        "parked_at": NOTHING,
-        "park_reason": NOTHING,
-        "updated_at": _given.excluded.updated_at,
-    },
+WANT = Prepared(
+    _given.on_conflict_do_update(
+        index_elements=[work.c.stream, work.c.key],
+        set_={
+            "wanted": work.c.wanted + 1,
+            "priority": case(
+                (and_(_is_pending, work.c.priority < _given.excluded.priority), work.c.priority),
+                else_=_given.excluded.priority,
+            ),
+            "wanted_at": case((_is_pending, work.c.wanted_at), else_=_given.excluded.wanted_at),
+            "not_before": case(
+                (and_(IS_OPEN, work.c.not_before < _given.excluded.not_before), work.c.not_before),
+                else_=_given.excluded.not_before,
+            ),
+            "attempts": case((work.c.parked_at.is_(None), work.c.attempts), else_=0),
+            "parked_at": NOTHING,
+            "park_reason": NOTHING,
+            "updated_at": _given.excluded.updated_at,
+        },
+    )
 )
 
-_ready = (
+_first_ready = (
     select(work.c.stream, work.c.key)
     .where(IN_STREAM, IS_READY)
     .order_by(work.c.priority, work.c.not_before, work.c.key)
     .limit(bindparam("at_most", type_=INTEGER))
-    .with_for_update(skip_locked=True)
 )
+_ready = _first_ready.with_for_update(skip_locked=True)
 
 
 def _claim(ready: Any) -> Any:
@@ -106,11 +109,11 @@ def _claim(ready: Any) -> Any:
     )
 
 
-CLAIM = _claim(_ready)
-CLAIM_KEYS = _claim(_ready.where(work.c.key.in_(select(_keys.c.value))))
+CLAIM = Prepared(_claim(_ready))
+CLAIM_KEYS = Prepared(_claim(_ready.where(work.c.key.in_(select(_keys.c.value)))))
 
 _has_newer = work.c.wanted > _claims.c.generation
-COMPLETE = (
+COMPLETE = Prepared(
     update(work)
     .where(_IS_OURS)
     .values(
@@ -131,8 +134,8 @@ COMPLETE = (
         **FREE_LEASE,
     )
 )
-RELEASE = update(work).where(_IS_OURS).values(**FREE_LEASE)
-RENEW = (
+RELEASE = Prepared(update(work).where(_IS_OURS).values(**FREE_LEASE))
+RENEW = Prepared(
     update(work)
     .where(_IS_OURS)
     .values(lease_until=bindparam("until", type_=DOUBLE), updated_at=NOW)
@@ -145,7 +148,7 @@ _IS_THIS_ONE = and_(
     work.c.lease_token == bindparam("with_token", type_=TEXT),
 )
 _has_newer_than_seen = work.c.wanted > bindparam("seen", type_=BIGINT)
-RETRY = (
+RETRY = Prepared(
     update(work)
     .where(_IS_THIS_ONE)
     .values(
@@ -156,7 +159,7 @@ RETRY = (
         **FREE_LEASE,
     )
 )
-PARK = (
+PARK = Prepared(
     update(work)
     .where(_IS_THIS_ONE)
     .values(
@@ -171,13 +174,15 @@ PARK = (
     .returning(work.c.parked_at)
 )
 
-READY_COUNT = select(func.count()).select_from(
-    select(work.c.key).where(IN_STREAM, IS_READY).limit(bindparam("at_most", type_=INTEGER)).subquery()
+# In the claim's order, although it does not matter here: PostgreSQL cannot know how few rows are open, and would
+# rather read the whole table than the index.
+READY_COUNT = Prepared(select(func.count()).select_from(_first_ready.subquery()))
+NEXT_DUE = Prepared(
+    select(
+        func.min(case((work.c.lease_until > work.c.not_before, work.c.lease_until), else_=work.c.not_before))
+    ).where(IN_STREAM, IS_OPEN)
 )
-NEXT_DUE = select(
-    func.min(case((work.c.lease_until > work.c.not_before, work.c.lease_until), else_=work.c.not_before))
-).where(IN_STREAM, IS_OPEN)
-SUMMARY = (
+SUMMARY = Prepared(
     select(
         work.c.stream,
         func.count().filter(IS_READY).label("waiting"),
@@ -189,4 +194,4 @@ SUMMARY = (
     .where(_is_pending)
     .group_by(work.c.stream)
 )
-GET = select(work).where(IN_STREAM, work.c.key == bindparam("with_key", type_=TEXT))
+GET = Prepared(select(work).where(IN_STREAM, work.c.key == bindparam("with_key", type_=TEXT)))

@@ -22,23 +22,32 @@ class Backend(dg.ConfigurableResource[Any]):
     loaded by the webserver and by every reload of the code location.
     """
 
+    # A resource without any field makes Dagster fall back to a deprecated way of pydantic's, which warns.
+    env_file: str = ".env"
+
     def settings(self) -> Settings:
         """The settings as the environment and `.env` have them now. Raises SettingsError with one sentence."""
         configure_structure()
-        return Settings.load()
+        return Settings.load(_env_file=self.env_file)
 
     def database(self) -> Database:
         """The state database, one for all ticks of this process; reaches nothing else. Raises DatabaseUnavailable."""
         return _open_database_once(self.settings().database_url, self._open_database)
 
+    def check(self) -> None:
+        """Raises SettingsError, in one sentence, if something that every run needs is not set."""
+        from bitbylaw_pipeline.wiring import REQUIRED  # noqa: PLC0415
+
+        self.settings().require(*REQUIRED)
+
     def open_runtime(self) -> "AbstractAsyncContextManager[Runtime]":
         """Everything a run needs: clients, queue, worker; closed when the block ends."""
-        from bitbylaw_pipeline.wiring import open_runtime
+        from bitbylaw_pipeline.wiring import open_runtime  # noqa: PLC0415
 
         return open_runtime(self.settings())
 
     def _open_database(self) -> Database:
-        from bitbylaw_pipeline.wiring import open_database
+        from bitbylaw_pipeline.wiring import open_database  # noqa: PLC0415
 
         return open_database(self.settings())
 

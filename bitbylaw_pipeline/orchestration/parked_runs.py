@@ -3,6 +3,9 @@
 That run fails, and its partition is red until the next materialization; or it succeeds, and nobody need look.
 """
 
+from collections.abc import Iterator
+from itertools import islice
+
 import dagster as dg
 
 from bitbylaw_pipeline.inbox import work_queue
@@ -13,14 +16,14 @@ from bitbylaw_pipeline.orchestration.streams import StreamAssets
 RUNS_A_TICK = 3
 """Each run costs some 5 seconds of CPU: an outage that parked hundreds must not take the machine."""
 
-_LOOKED_AT = 500
+_PAGE = 500
+_MOST_PAGES = 20
+"""A tick has 60 seconds; with more parked than this, the runs are not what anybody is waiting for."""
 
 
 def parked_run_requests(instance: dg.DagsterInstance, database: Database, stream: StreamAssets) -> list[dg.RunRequest]:
     """Run requests for parked entities whose partitions are not red yet; marks them so that each gets one."""
-    rows = database.read(lambda conn: work_queue.parked(conn, stream=stream.name, limit=_LOOKED_AT))
-    red = red_among(instance, stream.name, (row.key for row in rows))
-    fresh = [row for row in rows if row.key not in red][:RUNS_A_TICK]
+    fresh = list(islice(_not_red(instance, database, stream), RUNS_A_TICK))
     if not fresh:
         return []
     # A run request for an unknown partition fails the whole tick, and a parked entity may never have been synced.
@@ -35,3 +38,16 @@ def parked_run_requests(instance: dg.DagsterInstance, database: Database, stream
         )
         for row in fresh
     ]
+
+
+def _not_red(
+    instance: dg.DagsterInstance, database: Database, stream: StreamAssets
+) -> Iterator[work_queue.WorkRow]:
+    for page in range(_MOST_PAGES):
+        rows = database.read(
+            lambda conn, at=page * _PAGE: work_queue.parked(conn, stream=stream.name, limit=_PAGE, offset=at)
+        )
+        red = red_among(instance, stream.name, (row.key for row in rows))
+        yield from (row for row in rows if row.key not in red)
+        if len(rows) < _PAGE:
+            return

@@ -14,6 +14,7 @@ from bitbylaw_pipeline.orchestration.batch_slot import REQUEST_SECONDS
 from bitbylaw_pipeline.orchestration.parked_runs import parked_run_requests
 from bitbylaw_pipeline.orchestration.stream_op import batch_run_config
 from bitbylaw_pipeline.orchestration.streams import StreamAssets
+from bitbylaw_pipeline.settings import SettingsError
 
 READY_LIMIT = 1000
 """Ready rows are counted up to here: more makes no difference, and a count of a million costs a second a tick."""
@@ -53,7 +54,11 @@ def build_queue_sensor(
     )
     def queue_sensor(context: dg.SensorEvaluationContext, backend: Backend) -> dg.SensorResult | dg.SkipReason:
         try:
+            # Before anything is requested: a run that fails for a missing key would cost 5 s of CPU to say the same.
+            backend.check()
             return _tick(context, backend, stream)
+        except SettingsError as error:
+            return dg.SkipReason(str(error))
         except DatabaseUnavailable:
             return dg.SkipReason("The state database does not answer (STATE_DB_URL); tried again in 5 s.")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from bitbylaw_pipeline.logs import configure_structure
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.batch_run import run_batch
 from bitbylaw_pipeline.orchestration.partition_run import run_partitions
@@ -33,6 +34,7 @@ def build_stream_assets(stream: StreamAssets) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def sync_stream(context: dg.AssetExecutionContext, config: BatchConfig, backend: Backend) -> Iterator[None]:
+        configure_structure()
         if context.has_partition_key or context.has_partition_key_range:
             run_partitions(context, backend, stream, context.partition_keys)
         else:
@@ -46,7 +48,8 @@ def build_stream_job(stream: StreamAssets) -> UnresolvedAssetJobDefinition:
     """The job under the stream's name: a batch without a partition, a single entity with one."""
     return dg.define_asset_job(
         stream.name,
-        selection=dg.AssetSelection.assets(*stream.asset_keys),
+        # Checks are reported by their sensor: with them every batch would run a second op at its end.
+        selection=dg.AssetSelection.assets(*stream.asset_keys).without_checks(),
         executor_def=dg.in_process_executor,
         description="Without a partition: a batch that works off the queue. With one: exactly this entity.",
     )

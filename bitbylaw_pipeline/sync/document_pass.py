@@ -6,7 +6,7 @@ older files are still to go, and an open intent that an upload may have landed; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -117,13 +117,10 @@ class DocumentPass:
     def _owners(self) -> tuple[str, ...]:
         return tuple(sorted(str(owner) for owner in self.document.owners))
 
-    async def _save(self, state: DocumentState) -> None:
-        def commit(conn: Connection) -> DocumentState:
-            stamped = replace(state, updated_at=self.tools.database.now(conn))
-            document_states.put(conn, stamped)
-            return stamped
-
-        self.state = await self.tools.database.run(commit)
+    async def _save(self, state: DocumentState, *, check_in: float | None = None) -> None:
+        """Commits the state; with `check_in` its indexing is looked at in so many seconds."""
+        database = self.tools.database
+        self.state = await database.run_together(_save_states, database, (state, check_in))
 
     def _with_doomed(self, state: DocumentState) -> DocumentState:
         if self.state.file_id is None:
@@ -148,7 +145,7 @@ class DocumentPass:
                 content_type = await self._download(attachment_id, file)
                 if await self._is_known(file):
                     return None
-                upload = Upload(tools.database, tools.xai, tools.cipher, tools.settings)
+                upload = Upload(tools.database, tools.xai, tools.settings)
                 contents = Contents(file.path, file.size, file.md5, file.sha256, content_type)
                 stored = await upload.store(self.document, contents, self.plan.required, self.state)
         except NotFound:
@@ -362,8 +359,8 @@ class DocumentPass:
             deleted_at=None,
         )
         state, again_in = await self._look_at_index(state)
-        if state != self.state:
-            await self._save(state)
+        if state != self.state or again_in is not None:
+            await self._save(state, check_in=again_in)
         if self.tally.has_written or (self.plan.check_indexing and state.index_status != IndexStatus.PENDING):
             result = Result.SYNCED
         elif self.plan.want_owners:
@@ -396,8 +393,7 @@ class DocumentPass:
         )
         if is_scheduled:
             return state, None
-        now = await self.tools.database.run(self.tools.database.now)
-        return replace(state, index_status=IndexStatus.PENDING, index_check_at=now + seconds), seconds
+        return replace(state, index_status=IndexStatus.PENDING), seconds
 
     def _outcome(self, result: Result, more: Mapping[str, Fact], *, again_in: float | None = None) -> Outcome:
         tally, state = self.tally, self.state
@@ -416,3 +412,17 @@ class DocumentPass:
             facts["owners_without_permission"] = len(self.plan.withheld)
         assets = (FILES, COLLECTION_DOCUMENTS) if result is Result.SYNCED else ()
         return Outcome(self.document.id, result, facts, assets, again_in=again_in, warning=self.warning)
+
+
+def _save_states(
+    conn: Connection, database: Database, saves: Sequence[tuple[DocumentState, float | None]]
+) -> list[DocumentState]:
+    now = database.now(conn)
+    stamped = [
+        replace(
+            state, updated_at=now, index_check_at=state.index_check_at if check_in is None else now + check_in
+        )
+        for state, check_in in saves
+    ]
+    document_states.put_many(conn, stamped)
+    return stamped

@@ -5,6 +5,7 @@ Level-triggered: a pass reads the present truth on all sides, plans, and writes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -68,7 +69,7 @@ class DocumentStream:
             return [
                 "unlink its file from every collection and keep the file: the document is gone in EspoCRM"
             ]
-        situation = await self.tools.database.run(lambda conn: self._read(conn, document))
+        situation = await self._situation(document)
         plan = plan_document(document, situation.state, situation.collections, now=situation.now)
         lines = [f"because: {reason}" for reason in plan.reasons]
         lines += ["download the file, and upload it unless its content is known"] if plan.fetch else []
@@ -104,15 +105,7 @@ class DocumentStream:
         )
 
     async def _situation(self, document: Document) -> _Situation:
-        return await self.tools.database.run(lambda conn: self._read(conn, document))
-
-    def _read(self, conn: Connection, document: Document) -> _Situation:
-        known = collection_states.get_many(conn, [str(owner) for owner in document.owners])
-        collections = {OwnerKey.parse(found.owner_key): found for found in known.values()}
-        if self.tools.settings.xai_egress is EgressRule.OFF or get_flag(conn, EGRESS_STOP) is not None:
-            # The switch counts as it stands now, not as it stood when the owner was last looked at.
-            collections = {key: replace(found, is_permitted=False) for key, found in collections.items()}
-        return _Situation(self.tools.database.now(conn), document_states.get(conn, document.id), collections)
+        return await self.tools.database.run_together(_read_situations, self.tools, document)
 
     async def _want_owners(
         self, document: Document, state: DocumentState | None, owners: tuple[OwnerKey, ...]
@@ -176,3 +169,23 @@ class DocumentStream:
             "file_kept": state.file_id or "",
         }
         return Outcome(key, Result.DELETED, facts, (COLLECTION_DOCUMENTS,))
+
+
+def _read_situations(
+    conn: Connection, tools: DocumentTools, documents: Sequence[Document]
+) -> list[_Situation]:
+    states = document_states.get_many(conn, [document.id for document in documents])
+    owners = {str(owner) for document in documents for owner in document.owners}
+    known = collection_states.get_many(conn, owners)
+    if tools.settings.xai_egress is EgressRule.OFF or get_flag(conn, EGRESS_STOP) is not None:
+        # The switch counts as it stands now, not as it stood when the owner was last looked at.
+        known = {key: replace(found, is_permitted=False) for key, found in known.items()}
+    now = tools.database.now(conn)
+    return [
+        _Situation(
+            now,
+            states.get(document.id),
+            {owner: known[str(owner)] for owner in document.owners if str(owner) in known},
+        )
+        for document in documents
+    ]

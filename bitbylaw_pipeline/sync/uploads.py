@@ -6,7 +6,7 @@ and the intent that names it is committed, together with the egress rows, before
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -45,12 +45,41 @@ class MustWait:
 
 
 @dataclass(frozen=True, slots=True)
+class _Start:
+    """An upload that is about to begin; `seen` are the open intents of this document that have been looked into."""
+
+    document_id: str
+    token: str
+    sha256: str
+    required: Mapping[str, OwnerKey]
+    ground: str
+    state: DocumentState
+    seen: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Unclear:
+    """Earlier uploads of this document may have landed; `now` is UTC epoch seconds."""
+
+    now: float
+    intents: list[intents.Intent]
+
+
+@dataclass(frozen=True, slots=True)
+class _Landed:
+    """An upload that came to its end, with the document's state from now on."""
+
+    intent_id: str
+    file_id: str
+    state: DocumentState
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """Puts one document's new contents into xAI's file store and records it."""
 
     database: Database
     xai: Xai
-    cipher: Cipher
     settings: Settings
 
     async def store(
@@ -61,13 +90,20 @@ class Upload:
         Raises EgressStopped where the kill switch is on.
         """
         token = content_token(document.id, contents.sha256)
-        adopted = await self._recover(document.id, token, contents.size, state)
-        if isinstance(adopted, MustWait):
-            return adopted
-        file_id, strays = adopted
-        intent_id = await self.database.run(
-            lambda conn: self._begin(conn, token, document.id, contents, required, state)
-        )
+        start = _Start(document.id, token, contents.sha256, required, self.settings.xai_egress.value, state)
+        file_id: str | None = None
+        strays: tuple[DoomedFile, ...] = ()
+        intent_id = await self._begin(start)
+        if isinstance(intent_id, _Unclear):
+            adopted = await self._recover(intent_id, token, contents.size, state)
+            if isinstance(adopted, MustWait):
+                return adopted
+            file_id, strays = adopted
+            intent_id = await self._begin(
+                replace(start, seen=frozenset(earlier.id for earlier in intent_id.intents))
+            )
+            if isinstance(intent_id, _Unclear):
+                return MustWait(self.settings.xai_settle_seconds)
         linked: tuple[str, ...] = ()
         if file_id is None:
             first = next(iter(required))
@@ -106,25 +142,27 @@ class Upload:
             status=PARTIAL,
             index_status=IndexStatus.PENDING,
         )
-        await self.database.run(lambda conn: self._settle(conn, intent_id, file_id, document.id, new_state))
+        landed = _Landed(intent_id, file_id, new_state)
+        await self.database.run_together(_settle_uploads, self.database, landed)
         return new_state
 
+    async def _begin(self, start: _Start) -> str | _Unclear:
+        begun = await self.database.run_together(_begin_uploads, self.database, start)
+        if begun is None:
+            raise EgressStopped
+        return begun
+
     async def _recover(
-        self, document_id: str, token: str, size: int, state: DocumentState
+        self, unclear: _Unclear, token: str, size: int, state: DocumentState
     ) -> tuple[str | None, tuple[DoomedFile, ...]] | MustWait:
         """What earlier, unclear uploads of this document left behind: (the file to adopt, files to drop)."""
-        now, unsettled = await self.database.run(
-            lambda conn: (self.database.now(conn), intents.unsettled(conn, INTENT_KIND, document_id))
-        )
-        if not unsettled:
-            return None, ()
         adopt: str | None = None
         strays: list[DoomedFile] = []
         known = {state.file_id, *(old.file_id for old in state.doomed)}
-        for intent in unsettled:
+        for intent in unclear.intents:
             found = await self.xai.find_files(intent.token)
             if not found:
-                age = now - intent.opened_at
+                age = unclear.now - intent.opened_at
                 if age < self.settings.xai_settle_seconds:
                     return MustWait(self.settings.xai_settle_seconds - age)
             for file in found:
@@ -136,31 +174,39 @@ class Upload:
                     strays.append(DoomedFile(file.file_id, ()))
         return adopt, tuple(strays)
 
-    def _begin(
-        self,
-        conn: Connection,
-        token: str,
-        document_id: str,
-        contents: Contents,
-        required: Mapping[str, OwnerKey],
-        state: DocumentState,
-    ) -> str:
-        if get_flag(conn, EGRESS_STOP) is not None:
-            raise EgressStopped
-        now = self.database.now(conn)
-        register_egress(conn, now, self.cipher, document_id, contents.sha256, required, self.settings)
-        intent_id = intents.open_intent(conn, now, kind=INTENT_KIND, subject=document_id, token=token)
-        document_states.put(conn, replace(state, status=PARTIAL, updated_at=now))
-        return intent_id
 
-    def _settle(
-        self, conn: Connection, intent_id: str, file_id: str, document_id: str, state: DocumentState
-    ) -> None:
-        now = self.database.now(conn)
-        for intent in intents.unsettled(conn, INTENT_KIND, document_id):
-            outcome = "done" if intent.id == intent_id else "recovered"
-            intents.settle(conn, now, intent.id, outcome=outcome, remote_id=file_id)
-        document_states.put(conn, replace(state, updated_at=now))
+def _begin_uploads(
+    conn: Connection, database: Database, starts: Sequence[_Start]
+) -> list[str | _Unclear | None]:
+    """Journals the uploads with their egress rows: the intent's id of each, None where egress is stopped."""
+    if get_flag(conn, EGRESS_STOP) is not None:
+        return [None] * len(starts)
+    now = database.now(conn)
+    earlier = intents.unsettled_of_many(conn, INTENT_KIND, [start.document_id for start in starts])
+    unclear = {
+        start.document_id: _Unclear(now, found)
+        for start in starts
+        if (found := earlier.get(start.document_id)) and not {one.id for one in found} <= start.seen
+    }
+    clear = [start for start in starts if start.document_id not in unclear]
+    entries = [
+        entry
+        for start in clear
+        for entry in _egress_entries(start.document_id, start.sha256, start.required, start.ground)
+    ]
+    egress.append(conn, now, database.cipher, entries)
+    ids = intents.open_many(conn, now, INTENT_KIND, [(start.document_id, start.token) for start in clear])
+    document_states.put_many(conn, [replace(start.state, status=PARTIAL, updated_at=now) for start in clear])
+    opened = iter(ids)
+    return [unclear.get(start.document_id) or next(opened) for start in starts]
+
+
+def _settle_uploads(conn: Connection, database: Database, landed: Sequence[_Landed]) -> list[None]:
+    now = database.now(conn)
+    ends = [(one.state.document_id, one.intent_id, one.file_id) for one in landed]
+    intents.settle_subjects(conn, now, INTENT_KIND, ends)
+    document_states.put_many(conn, [replace(one.state, updated_at=now) for one in landed])
+    return [None] * len(landed)
 
 
 def attach_fields(document_id: str, owner: OwnerKey, sha256: str) -> dict[str, str]:
@@ -183,19 +229,21 @@ def register_egress(
     settings: Settings,
 ) -> None:
     """One row a collection in the egress register, in the caller's transaction: before the first byte leaves."""
-    egress.append(
-        conn,
-        now,
-        cipher,
-        [
-            egress.EgressEntry(
-                document_id=document_id,
-                matter=str(owner),
-                sha256=sha256,
-                system=XAI,
-                collection_id=collection_id,
-                ground=settings.xai_egress.value,
-            )
-            for collection_id, owner in sorted(collections.items())
-        ],
-    )
+    entries = _egress_entries(document_id, sha256, collections, settings.xai_egress.value)
+    egress.append(conn, now, cipher, entries)
+
+
+def _egress_entries(
+    document_id: str, sha256: str, collections: Mapping[str, OwnerKey], ground: str
+) -> list[egress.EgressEntry]:
+    return [
+        egress.EgressEntry(
+            document_id=document_id,
+            matter=str(owner),
+            sha256=sha256,
+            system=XAI,
+            collection_id=collection_id,
+            ground=ground,
+        )
+        for collection_id, owner in sorted(collections.items())
+    ]

@@ -9,7 +9,9 @@ import json
 import logging
 import socket
 from collections.abc import Callable
+from typing import Any
 
+import httpx
 import pytest
 
 from bitbylaw_pipeline.clients.answer import Answer
@@ -368,6 +370,22 @@ def test_a_download_is_whole_or_an_error(reply: Reply, kind: type[SyncError]) ->
 
     with pytest.raises(kind):
         asyncio.run(main())
+
+
+def test_a_short_file_is_noticed_whatever_the_transport() -> None:
+    """Also where nothing below counts the bytes, fewer or more of them than announced are no file."""
+
+    async def short(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b"x" * 5})
+
+    async def main() -> None:
+        transport = httpx.ASGITransport(short)
+        async with System("test", "http://test", {}, transport=transport) as system:
+            with pytest.raises(Unexpected, match="5 bytes of 9"):
+                await system.download("/f", len, operation="load", max_bytes=100)
+
+    asyncio.run(main())
 
 
 def test_a_full_disk_is_not_taken_for_a_lost_connection() -> None:

@@ -31,7 +31,7 @@ def test_each_item_is_a_row_with_an_id_of_its_own(database: Database, clock: Fak
 def test_repeated_request_is_stored_once(database: Database) -> None:
     """A caller that did not learn of its commit repeats it without harm."""
     assert record(database, "e1") == record(database, "e1")
-    assert len(database.run_sync(lambda c: events.listing(c))) == 2
+    assert len(database.run_sync(events.listing)) == 2
 
 
 def test_listing_filters_and_pages(database: Database, clock: FakeClock) -> None:
@@ -62,7 +62,7 @@ def test_event_and_its_work_are_one_transaction(database: Database) -> None:
 
     with pytest.raises(KeyError):
         database.run_sync(receive_and_fail)
-    assert database.run_sync(lambda c: events.listing(c)) == []
+    assert database.run_sync(events.listing) == []
     assert database.run_sync(lambda c: work_queue.summary(c, 0.0)) == {}
     assert database.run_sync(lambda c: events.receive(c, database.now(c), received, wants)) == ["e1", "e1.1"]
     assert set(database.run_sync(lambda c: work_queue.summary(c, database.now(c)))) == {
@@ -87,7 +87,7 @@ def test_old_events_are_deleted_and_open_ones_kept(database: Database, clock: Fa
     clock.advance(31 * 86_400)
     record(database, "new")
     assert retention.delete_older(database, days=30) == {"inbox_event": 2, "intent": 1}
-    assert [event.id for event in database.run_sync(lambda c: events.listing(c))] == ["new", "new.1"]
+    assert [event.id for event in database.run_sync(events.listing)] == ["new", "new.1"]
     assert database.run_sync(lambda c: work_queue.ready_count(c, clock(), "documents")) == 1
     assert len(database.run_sync(lambda c: intents.unsettled_all(c, "upload"))) == 1
     assert retention.delete_older(database, days=30) == {"inbox_event": 0, "intent": 0}

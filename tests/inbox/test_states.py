@@ -31,6 +31,8 @@ FULL = DocumentState(
     index_status=IndexStatus.PENDING,
     index_check_at=100.0,
     deleted_at=13.5,
+    record_version=7,
+    record_modified_at="2026-05-01 10:00:00",
 )
 
 
@@ -59,6 +61,11 @@ def test_documents_of_an_owner_follow_the_state(database: Database) -> None:
     put(database, replace(FULL, owners=("CVmhRumungsklage:r", "Account:b")))
     assert by_owner(database, "Account:a") == ["d0"]
     assert by_owner(database, "Account:b") == by_owner(database, "CVmhRumungsklage:r") == ["d1"]
+    former = replace(FULL, owners=("CVmhRumungsklage:r", "Account:b"))
+    database.run_sync(lambda c: document_states.put(c, replace(former, status="x"), former=former))
+    assert by_owner(database, "Account:b") == ["d1"]
+    database.run_sync(lambda c: document_states.put(c, replace(former, owners=("Account:b",)), former=former))
+    assert by_owner(database, "CVmhRumungsklage:r") == []
     assert database.run_sync(lambda c: document_states.delete(c, "d1"))
     assert not database.run_sync(lambda c: document_states.delete(c, "d1"))
     assert by_owner(database, "Account:b") == []

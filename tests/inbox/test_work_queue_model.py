@@ -244,7 +244,7 @@ class PostgresMachine(WorkQueueMachine):
     kind = "postgresql"
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(WorkQueueMachine, 60), (PostgresMachine, 15)])
+@pytest.mark.parametrize(("machine", "examples"), [(WorkQueueMachine, 40), (PostgresMachine, 10)])
 def test_queue_behaves_as_its_model(machine: type[WorkQueueMachine], examples: int) -> None:
     """In any order of operations: no want is lost, done never passes wanted, no row has two live leases."""
     run_state_machine_as_test(

@@ -97,6 +97,9 @@ class ToyBackend(Backend):
             **chosen,
         )
 
+    def check(self) -> None:
+        """The toy stream reaches no system."""
+
     def _open_database(self) -> Database:
         return Database.open(self.database_url, migrate=True)
 

@@ -30,9 +30,9 @@ def levels(user: User, scope: str) -> dict[str, str]:
         return {}
     if scope in _MANDATORY:
         return _MANDATORY[scope]
-    if user.acl is None:
-        return _FULL
-    granted = user.acl.get(scope, False)
+    granted = True if user.acl is None else user.acl.get(scope, False)
+    if scope == "Webhook":
+        return _OWN if granted else {}
     if isinstance(granted, bool):
         return _FULL if granted else {}
     # A role written down without the stream action belongs to a time when edit decided over followers too.

@@ -64,6 +64,7 @@ class EspoApp:
         self._job: WebhookJob | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._job_loop: asyncio.AbstractEventLoop | None = None
         self._clock_moved = asyncio.Event()
         espo.clock.subscribe(self._on_clock)
         self._control: dict[tuple[str, str], Callable[[bytes, dict[str, list[str]]], Awaitable[Any]]] = {
@@ -125,26 +126,33 @@ class EspoApp:
             return
         self._loop = asyncio.get_running_loop()
         self._clock_moved = asyncio.Event()
-        self._ticker = self._loop.create_task(self._tick())
+        self._ticker = self._loop.create_task(self._tick(self._espo.clock.now() + period))
 
-    async def _tick(self) -> None:
-        """Run the job every webhookPeriodSeconds of the sandbox clock, until the period is taken away."""
-        clock, due = self._espo.clock, self._espo.clock.now()
+    async def _tick(self, due: float) -> None:
+        """Run the job every webhookPeriodSeconds of the sandbox clock, until the period is taken away.
+
+        `due` is the first run. Runs that a jump of the clock leaves behind are not made up for, as with cron.
+        """
+        clock = self._espo.clock
         while period := self._espo.config["webhookPeriodSeconds"]:
-            due = min(due, clock.now()) + period
-            while (left := due - clock.now()) > 0 and self._espo.config["webhookPeriodSeconds"] == period:
-                self._clock_moved.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(None if clock.pinned else min(left, 1.0)):
-                        await self._clock_moved.wait()
-            with contextlib.suppress(RuntimeError):
-                await self._webhook_job().run()
+            left = min(due - clock.now(), period)
+            if left <= 0:
+                due = clock.now() + period
+                with contextlib.suppress(RuntimeError):
+                    await self._webhook_job().run()
+                continue
+            self._clock_moved.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if clock.pinned else left):
+                    await self._clock_moved.wait()
+            # The period may have been made shorter meanwhile.
+            due = min(due, clock.now() + (self._espo.config["webhookPeriodSeconds"] or 0))
 
     def _webhook_job(self) -> WebhookJob:
         # Made anew per event loop: a lock belongs to the loop that first waited for it.
         loop = asyncio.get_running_loop()
-        if self._job is None or self._loop is not loop:
-            self._loop, self._job = loop, WebhookJob(self._espo)
+        if self._job is None or self._job_loop is not loop:
+            self._job_loop, self._job = loop, WebhookJob(self._espo)
         return self._job
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

@@ -21,6 +21,7 @@ from bitbylaw_pipeline.sandbox.espocrm.system import Espo
 DONE, RETRY, LOST, GONE = "success", "retried", "failed_final", "webhook_removed"
 _RETRIED_STATUSES = frozenset({401, 403, 404, 405, 408, 500, 503})
 _KEPT_ITEMS = 20_000
+_NOT_SENT = ("User-Agent", "Accept-Encoding")
 
 
 def outcome_of_status(status: int, release: tuple[int, ...]) -> str:
@@ -153,7 +154,8 @@ class WebhookJob:
         try:
             async with (
                 aiohttp.ClientSession(
-                    timeout=timeout, skip_auto_headers=("User-Agent", "Accept-Encoding")
+                    timeout=timeout,
+                    skip_auto_headers=_NOT_SENT if release < (10,) else (*_NOT_SENT, "Accept"),
                 ) as session,
                 session.post(
                     hook["url"], data=payload, headers=_headers(hook, payload, release), allow_redirects=False

@@ -276,10 +276,12 @@ _PROPERTIES: dict[str, dict[str, Any]] = {
 
 
 def _property(field: Field, attribute: Attribute) -> dict[str, Any]:
+    if field.type == "multiEnum":
+        return {"type": "array", "items": {"type": "string", "enum": field.params.get("options") or []}}
     if attribute.type in _PROPERTIES:
         return _PROPERTIES[attribute.type]
     if field.type == "enum":
         return {"type": "string", "enum": field.params.get("options") or []}
-    longest = field.params.get("maxLength")
+    longest = field.params.get("maxLength") or (255 if field.type == "varchar" else None)
     shown: dict[str, Any] = {"type": "string" if field.params.get("required") else _TEXT_OR_NULL}
     return {**shown, "maxLength": longest} if longest else shown

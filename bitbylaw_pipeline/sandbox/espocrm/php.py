@@ -53,7 +53,7 @@ def timestamp(seconds: float) -> str:
 
 
 def listed_from_query(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """Nested values from `a[b][c]=d` pairs, as PHP's query parser makes them; lists where keys are 0..n-1."""
+    """Nested values from `a[b][c]=d` pairs, as PHP's query parser makes them; lists where all keys are numbers."""
     root: dict[str, Any] = {}
     for name, value in pairs:
         head, _, rest = name.partition("[")
@@ -77,9 +77,8 @@ def _lists(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     items = {key: _lists(item) for key, item in value.items()}
-    if list(items) == [str(index) for index in range(len(items))]:
-        return list(items.values())
-    return items
+    # To PHP a list with gaps is an array like any other, so the numbers themselves do not count.
+    return list(items.values()) if items and all(key.isdigit() for key in items) else items
 
 
 def scalar_text(value: Any) -> str:

@@ -75,18 +75,9 @@ _USER_KEYS = {
     "fieldAcl",
     "massUpdate",
 }
-_ATTACHMENT_KEYS = {
-    "id",
-    "name",
-    "type",
-    "contentBase64",
-    "size",
-    "fill",
-    "relatedType",
-    "relatedId",
-    "createdById",
-}
-_WEBHOOK_KEYS = {"id", "event", "url", "secretKey", "skipOwn", "isActive", "userName"}
+_ATTACHMENT_FACTS = {"relatedType", "relatedId", "parentType", "parentId", "field", "createdAt", "modifiedAt"}
+_ATTACHMENT_KEYS = {"id", "name", "type", "contentBase64", "size", "fill", "createdById", *_ATTACHMENT_FACTS}
+_WEBHOOK_KEYS = {"id", "event", "url", "secretKey", "skipOwn", "isActive", "userName", "createdAt"}
 _LINK_HOOK_KEYS = {"url", "header", "secret"}
 _USER_TYPES = ("api", "admin", "regular")
 
@@ -239,7 +230,7 @@ def _seed_attachments(espo: Espo, document: Document) -> int:
         kind = str(given.get("type", "application/octet-stream"))
         name = str(given.get("name", given["id"]))
         row = attachments.seeded(espo, user, str(given["id"]), name, kind, blob)
-        row |= {key: given[key] for key in ("relatedType", "relatedId") if key in given}
+        row |= {key: given[key] for key in _ATTACHMENT_FACTS if key in given}
     return len(files)
 
 
@@ -323,7 +314,8 @@ def _seed_webhooks(espo: Espo, document: Document) -> int:
             "field": parts[2] if len(parts) > 2 else None,
             "userId": user.id,
         }
-        webhooks.register(espo, user, values, given.get("id", ""), given.get("secretKey", ""))
+        row = webhooks.register(espo, user, values, given.get("id", ""), given.get("secretKey", ""))
+        row |= {key: given["createdAt"] for key in ("createdAt", "modifiedAt") if "createdAt" in given}
     return len(hooks)
 
 

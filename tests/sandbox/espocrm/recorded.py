@@ -67,7 +67,7 @@ def exchanges() -> Iterator[Exchange]:
             continue
         request, response = case["request"], case["response"]
         yield Exchange(
-            case["name"],
+            path.stem,
             case["server"].split()[1],
             request["method"],
             request["path"],
@@ -94,7 +94,7 @@ def signed_by(exchange: Exchange) -> str:
     if "X-Hmac-Authorization" in request:
         return "hmac"
     for user in ("readonly", "norole", "inactive"):
-        if user in exchange.name:
+        if exchange.name.startswith(("auth_", "attachment_")) and user in exchange.name:
             return user
     return "forbidden" if exchange.name == "webhook_register_forbidden" else ("sync" if request else "nobody")
 

@@ -47,7 +47,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_work_open",
         "work",
-        ["stream", "priority", "not_before"],
+        ["stream", "priority", "not_before", "key"],
         postgresql_where=sa.text("wanted > done AND parked_at IS NULL"),
         sqlite_where=sa.text("wanted > done AND parked_at IS NULL"),
     )
@@ -126,13 +126,7 @@ def upgrade() -> None:
         sa.Column("record_modified_at", sa.Text()),
         sa.PrimaryKeyConstraint("document_id", name="pk_document_state"),
     )
-    op.create_index(
-        "ix_document_state_index",
-        "document_state",
-        ["index_status", "index_check_at"],
-        postgresql_where=sa.text("index_status IN ('pending', 'failed')"),
-        sqlite_where=sa.text("index_status IN ('pending', 'failed')"),
-    )
+    op.create_index("ix_document_state_index", "document_state", ["index_status", "index_check_at"])
     op.create_table(
         "document_owner",
         sa.Column("document_id", sa.Text(), nullable=False),

@@ -1,0 +1,122 @@
+"""A firm made for measuring: matters with permission, and documents with one distinct file each."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bitbylaw_pipeline.bench.sandbox_process import Sandbox
+
+MATTER_TYPE = "CVmhRumungsklage"
+MATTER_LINK = "rumungsklages"
+OWNER_LINKS = ("rumungsklages", "mietinkassos", "accounts", "beteiligtes")
+FILE_BYTES = 64 * 1024
+SEED_AT_ONCE = 50
+LONG_AGO = "2020-01-02 03:04:05"
+"""The stamp of all that is made for measuring: it lies behind the change feed, so that only the webhook brings it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchDocument:
+    """A document as it was put into EspoCRM: `size` in bytes, hashes of its file in hex."""
+
+    id: str
+    attachment_id: str
+    matter_id: str
+    name: str
+    size: int
+    md5: str
+    sha256: str
+
+
+def record_id(*parts: object) -> str:
+    """An id of EspoCRM's form (17 hex digits), the same for the same parts."""
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:17]
+
+
+def file_bytes(document_id: str, version: int = 1, size: int = FILE_BYTES) -> bytes:
+    """A text file that no other document or version has."""
+    line = f"{document_id} {version} Lorem ipsum dolor sit amet.\n".encode()
+    return (line * (size // len(line) + 1))[:size]
+
+
+async def open_firm(sandbox: Sandbox) -> None:
+    """Empties EspoCRM's stand-in and gives it the data model that `setup-espocrm` and `doctor` ask for."""
+    await sandbox.seed(
+        {
+            "reset": True,
+            "model": "kanzlei",
+            "entities": {
+                "CDokumente": {
+                    "linkMultipleFields": list(OWNER_LINKS),
+                    "optimisticConcurrencyControl": True,
+                }
+            },
+            # EspoCRM's own two-minute job would be another measurement; webhooks are sent by the benchmark.
+            "config": {"webhookPeriodSeconds": 0},
+        }
+    )
+
+
+async def add_matters(sandbox: Sandbox, label: str, count: int) -> list[str]:
+    """New matters with permission; returns their ids."""
+    ids = [record_id("matter", label, number) for number in range(count)]
+    granted = {"kiFreigabe": True, "kiFreigabeReferenz": "Einwilligung", "kiFreigabeDatum": "2026-01-05"}
+    rows = [{"id": one, "name": f"Akte {one}", "createdAt": LONG_AGO, **granted} for one in ids]
+    await sandbox.seed({"records": {MATTER_TYPE: rows}})
+    return ids
+
+
+async def add_documents(
+    sandbox: Sandbox, label: str, count: int, matters: Sequence[str], size: int = FILE_BYTES
+) -> list[BenchDocument]:
+    """New documents, each with a file of `size` bytes, spread over the matters."""
+    made = [_document(label, number, matters[number % len(matters)], size) for number in range(count)]
+    for start in range(0, count, SEED_AT_ONCE):
+        await sandbox.seed(_seed(made[start : start + SEED_AT_ONCE]))
+    return made
+
+
+def _document(label: str, number: int, matter_id: str, size: int) -> BenchDocument:
+    document_id = record_id("document", label, number)
+    content = file_bytes(document_id, size=size)
+    return BenchDocument(
+        id=document_id,
+        attachment_id=record_id("attachment", label, number),
+        matter_id=matter_id,
+        name=f"Schriftsatz {number:05d}.txt",
+        size=size,
+        md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _seed(documents: Sequence[BenchDocument]) -> dict[str, Any]:
+    files = [attachment(one.attachment_id, one, file_bytes(one.id, size=one.size)) for one in documents]
+    records = [
+        {
+            "id": one.id,
+            "name": one.name,
+            "dokumentId": one.attachment_id,
+            "fileStatus": "neu",
+            f"{MATTER_LINK}Ids": [one.matter_id],
+            "createdAt": LONG_AGO,
+        }
+        for one in documents
+    ]
+    return {"attachments": files, "records": {"CDokumente": records}}
+
+
+def attachment(attachment_id: str, document: BenchDocument, content: bytes) -> dict[str, Any]:
+    """A file of the document's, as the seed wants it."""
+    return {
+        "id": attachment_id,
+        "name": document.name,
+        "type": "text/plain",
+        "contentBase64": base64.b64encode(content).decode(),
+        "relatedType": "CDokumente",
+        "relatedId": document.id,
+    }

@@ -1,0 +1,184 @@
+"""`bitbylaw demo`: everything at once on the built-in sandbox, so that a person can see it work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import httpx
+
+from bitbylaw_pipeline.cli.dagster_home import prepare_home
+from bitbylaw_pipeline.cli.demo_home import (
+    SECRET,
+    Ports,
+    clean_environment,
+    demo_home,
+    demo_settings,
+    write_env_file,
+)
+from bitbylaw_pipeline.cli.problems import Problem
+from bitbylaw_pipeline.cli.programs import Program, Programs
+from bitbylaw_pipeline.cli.screen import screen
+from bitbylaw_pipeline.cli.services import Services, fetch_status, free_port, is_free
+from bitbylaw_pipeline.cli.setup_espocrm import set_up
+from bitbylaw_pipeline.cli.state import with_key
+from bitbylaw_pipeline.cli.up import private_folder, running, stopped_by_signals
+from bitbylaw_pipeline.demo.day import Day, Interrupted
+from bitbylaw_pipeline.demo.expectations import Verdict
+from bitbylaw_pipeline.demo.person import API_KEY, USER_NAME, Person
+from bitbylaw_pipeline.demo.picture import Camera, Picture
+from bitbylaw_pipeline.demo.story import Story
+from bitbylaw_pipeline.demo.view import final_table, holdings, verdict_lines
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.logs import configure_process
+from bitbylaw_pipeline.sandbox.samples.matters import sample_firm
+from bitbylaw_pipeline.sandbox.samples.seed import seed_document
+from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.wiring import open_database
+
+UI_PORT = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the demo plays."""
+
+    home: Path
+    ports: Ports
+    settings: Settings
+    services: Services
+
+
+@click.command()
+@click.option(
+    "--exit", "exits", is_flag=True, help="Stop afterwards; exit code 0 only if all is as expected."
+)
+@click.option(
+    "--ui-port", default=None, type=click.IntRange(1, 65535), help="The UI's port (3000, or a free one)."
+)
+def demo(exits: bool, ui_port: int | None) -> None:
+    """Show everything on the built-in sandbox: no account, no key, nothing leaves this machine.
+
+    People work in EspoCRM's stand-in, the pipeline brings their documents to xAI's, and every expectation is checked.
+    """
+    configure_process("WARNING")
+    started = time.monotonic()
+    with stopped_by_signals() as stop, demo_home() as home, private_folder() as folder:
+        stage = _stage(home, folder, ui_port)
+        console = screen()
+        console.print(f"Starting sandbox, receiver, Dagster and its UI; their logs are in {home / 'logs'}")
+        try:
+            with _sandbox(stage, stop) as sandbox, _pipeline(stage, stop) as programs:
+                picture, verdicts = _live_through(stage, stop, sandbox, programs)
+                _print_result(picture, verdicts, time.monotonic() - started)
+                if not exits:
+                    _keep_running(stage, stop, sandbox, programs)
+        except Interrupted:
+            raise Problem("the demo was broken off; nothing of it is left running.") from None
+    if not all(one.is_ok for one in verdicts):
+        sys.exit(1)
+
+
+def _stage(home: Path, folder: Path, ui_port: int | None) -> Stage:
+    ports = Ports(espocrm=free_port(), xai=free_port(), receiver=free_port())
+    settings = with_key(demo_settings(home, ports), make=True)
+    prepare_home(settings)
+    write_env_file(home, settings, ports)
+    port = ui_port or (UI_PORT if is_free("127.0.0.1", UI_PORT) else free_port())
+    services = Services(settings, port, folder, inherited=clean_environment(), working_folder=home)
+    services.check_ports()
+    return Stage(home, ports, settings, services)
+
+
+@contextlib.contextmanager
+def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
+    """The stand-ins, with the sample firm in them and our webhooks registered."""
+    arguments = ["-m", "bitbylaw_pipeline.sandbox.server"]
+    arguments += ["--espocrm-port", str(stage.ports.espocrm), "--xai-port", str(stage.ports.xai)]
+    program = Program("sandbox", arguments, lambda: _is_up(stage.ports), ready_seconds=30)
+    with Programs(clean_environment(), stage.home / "logs", stage.home) as programs:
+        programs.start(program)
+        programs.wait_until_ready(stop=stop)
+        if stop.is_set():
+            raise Interrupted
+        _seed(stage.ports)
+        database = open_database(stage.settings)
+        try:
+            asyncio.run(set_up(stage.settings, database, apply=True))
+        finally:
+            database.close()
+        yield programs
+
+
+def _is_up(ports: Ports) -> bool:
+    return all(
+        fetch_status("127.0.0.1", port, "/sandbox/clock") == 200 for port in (ports.espocrm, ports.xai)
+    )
+
+
+def _seed(ports: Ports) -> None:
+    seed = seed_document(
+        sample_firm(),
+        link_multiple_fields=True,
+        link_hook={"url": f"{ports.receiver_url}/vmh/webhook/entity", "secret": SECRET},
+        # A real server sends webhooks every two minutes; nobody would wait for that here.
+        config={"webhookPeriodSeconds": 1, "webhookQueueEventPortionSize": 200},
+    )
+    seed["users"] = [{"userName": USER_NAME, "type": "api", "apiKey": API_KEY}]
+    httpx.post(f"{ports.espocrm_url}/sandbox/seed", json=seed, timeout=30).raise_for_status()
+
+
+@contextlib.contextmanager
+def _pipeline(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
+    with running(stage.services, stop, drain_timeout=15, log_folder=stage.home / "logs") as programs:
+        if stop.is_set():
+            raise Interrupted
+        yield programs
+
+
+def _live_through(
+    stage: Stage, stop: threading.Event, *running_programs: Programs
+) -> tuple[Picture, list[Verdict]]:
+    def check_health() -> None:
+        for programs in running_programs:
+            programs.raise_if_one_ended()
+
+    database: Database = open_database(stage.settings)
+    try:
+        with Person(f"{stage.ports.espocrm_url}/api/v1") as person:
+            camera = Camera(stage.ports.espocrm_url, stage.ports.xai_url, database)
+            day = Day(Story(sample_firm()), camera, person, screen(), stop, check_health)
+            return day.live(stage.home)
+    finally:
+        database.close()
+
+
+def _print_result(picture: Picture, verdicts: list[Verdict], seconds: float) -> None:
+    console = screen()
+    console.print(final_table(picture))
+    console.print(f"\n{holdings(picture)}\n")
+    for line in verdict_lines(verdicts):
+        console.print(line)
+    wrong = sum(not one.is_ok for one in verdicts)
+    console.print(
+        f"\n{len(verdicts) - wrong} of {len(verdicts)} expectations hold, after {seconds:.0f} s"
+        + (f"; [bold red]{wrong} do not[/]" if wrong else "")
+    )
+
+
+def _keep_running(stage: Stage, stop: threading.Event, *running_programs: Programs) -> None:
+    console = screen()
+    console.print(f"\nThe UI: [bold]{stage.services.ui_address}[/] (assets, runs, each document's partition)")
+    console.print(f"The commands: cd {stage.home} && bitbylaw status (or doctor, inbox list, sync ...)")
+    console.print("It keeps running; Ctrl-C stops everything.")
+    while not stop.wait(0.5):
+        for programs in running_programs:
+            programs.raise_if_one_ended()
+    console.print("stopping")

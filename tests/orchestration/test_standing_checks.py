@@ -1,0 +1,144 @@
+"""Asset checks: what they say, and that they are reported when that changes, without runs."""
+
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from bitbylaw_pipeline.domain.document_state import DocumentState, IndexStatus
+from bitbylaw_pipeline.inbox import batches, document_states, work_queue
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.orchestration.document_checks import egress_check, failed_indexing_check
+from bitbylaw_pipeline.orchestration.queue_checks import OLDEST_WAITING_SECONDS, oldest_waiting_check, parked_check
+from bitbylaw_pipeline.orchestration.standing_checks import (
+    REPORTED_AGAIN_AFTER,
+    Finding,
+    StandingCheck,
+    build_asset_checks,
+    build_check_sensor,
+)
+from bitbylaw_pipeline.settings import EgressRule, Settings
+from tests.conftest import FakeClock
+from tests.orchestration.toy import FILES, MEMBERSHIPS, TOYS, ToyBackend
+from tests.orchestration.workbench import Workbench
+
+
+def look(database: Database, check: StandingCheck, **given: Any) -> Finding:
+    """What the check finds now."""
+    settings = Settings.load(_env_file=None, **given)
+    return database.read(lambda conn: check.look(conn, database.now(conn), settings))
+
+
+def test_parked_entities_are_counted_with_a_sample(database: Database) -> None:
+    """Parked entities warn with their number and a sample of keys and reasons; none parked passes."""
+    check = parked_check(FILES, TOYS.name)
+    assert look(database, check).passed
+    keys = [f"k{number:03}" for number in range(30)]
+    database.run_sync(lambda conn: work_queue.want(conn, database.now(conn), TOYS.name, keys))
+    claims = database.run_sync(
+        lambda conn: work_queue.claim(conn, database.now(conn), TOYS.name, limit=30, lease_seconds=9)
+    )
+    for claim in claims:
+        database.run_sync(
+            lambda conn, claim=claim: work_queue.park(conn, database.now(conn), claim, "too_large", "no")  # type: ignore[misc]
+        )
+    found = look(database, check)
+    assert not found.passed
+    assert found.facts == {"parked": 30}
+    assert len(found.ids) == 20
+    assert found.ids[0] == "k000 (too_large)"
+
+
+def test_oldest_waiting_warns_after_a_quarter_of_an_hour(database: Database, clock: FakeClock) -> None:
+    """What has waited too long warns; meanwhile growing older is no news, so that nothing is reported every minute."""
+    check = oldest_waiting_check(FILES, TOYS.name)
+    database.run_sync(lambda conn: work_queue.want(conn, database.now(conn), TOYS.name, ["k1"]))
+    assert look(database, check).passed
+    clock.advance(OLDEST_WAITING_SECONDS + 60)
+    first = look(database, check)
+    assert not first.passed
+    clock.advance(120)
+    assert look(database, check).digest == first.digest
+    clock.advance(OLDEST_WAITING_SECONDS)
+    assert look(database, check).digest != first.digest
+
+
+def test_failed_indexing_names_the_documents(database: Database) -> None:
+    """Documents that xAI could not read warn with their ids, those it is still reading do not."""
+    check = failed_indexing_check(MEMBERSHIPS)
+    state = DocumentState(document_id="d1", updated_at=1.0, index_status=IndexStatus.PENDING)
+    database.run_sync(lambda conn: document_states.put(conn, state))
+    assert look(database, check).passed
+    failed = replace(state, document_id="d2", index_status=IndexStatus.FAILED)
+    database.run_sync(lambda conn: document_states.put(conn, failed))
+    found = look(database, check)
+    assert (found.passed, list(found.ids)) == (False, ["d2"])
+
+
+def test_egress_off_is_said_plainly(database: Database) -> None:
+    """Without a rule the check says that nothing leaves the firm and which setting changes that; so does the kill switch."""
+    check = egress_check(FILES)
+    off = look(database, check)
+    assert not off.passed
+    assert "XAI_EGRESS is off" in off.says
+    assert look(database, check, xai_egress=EgressRule.FIELD).passed
+    database.run_sync(lambda conn: batches.set_flag(conn, database.now(conn), batches.EGRESS_STOP))
+    stopped = look(database, check, xai_egress=EgressRule.FIELD)
+    assert not stopped.passed
+    assert "kill switch" in stopped.says
+
+
+CHECKS = (parked_check(FILES, TOYS.name), egress_check(FILES))
+
+
+def tick(bench: Workbench, cursor: str | None) -> Any:
+    """One tick of the sensor."""
+    backend: ToyBackend = bench.backend
+    context = dg.build_sensor_context(instance=bench.instance, resources={"backend": backend}, cursor=cursor)
+    with context:
+        return build_check_sensor(CHECKS).evaluate_tick(context)
+
+
+def test_sensor_reports_what_has_changed(bench: Workbench) -> None:
+    """The first tick reports every check, the next none, and a later one just the check whose answer has changed."""
+    first = tick(bench, None)
+    assert {event.check_name for event in first.asset_events} == {"nothing_parked", "egress_is_on"}
+    quiet = tick(bench, first.cursor)
+    assert quiet.asset_events == []
+    assert quiet.skip_message == "Nothing new: 1 checks pass, 1 warn."
+    bench.want("bad-1")
+    bench.run_batch()
+    (event,) = tick(bench, first.cursor).asset_events
+    assert (event.check_name, event.passed) == ("nothing_parked", False)
+    assert event.severity is dg.AssetCheckSeverity.WARN
+
+
+@pytest.mark.parametrize("cursor", ["", "not json", "[1, 2]", '{"a": 1}'])
+def test_strange_cursor_is_survived(bench: Workbench, cursor: str) -> None:
+    """A cursor that makes no sense costs one more report and no failing tick."""
+    assert len(tick(bench, cursor).asset_events) == 2
+
+
+def test_unchanged_answer_is_reported_once_a_day(bench: Workbench) -> None:
+    """A check that keeps its answer is still reported once a day: an old check looks like a dead one."""
+    first = tick(bench, None)
+    parts = first.cursor.replace(" ", "").split(",")
+    aged = ",".join(
+        f"{float(part.rstrip(']}')) - REPORTED_AGAIN_AFTER - 1}{part[len(part.rstrip(']}')):]}" if "." in part else part
+        for part in parts
+    )
+    assert len(tick(bench, aged).asset_events) == 2
+
+
+def test_execute_button_works(bench: Workbench) -> None:
+    """Each check can also be run by a person, and its result is stored."""
+    checks = build_asset_checks("toy_checks", CHECKS)
+    definitions = dg.Definitions(
+        assets=[dg.AssetSpec(FILES)], asset_checks=[checks], resources={"backend": bench.backend}
+    )
+    job = definitions.get_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=bench.instance)
+    assert result.success
+    evaluations = {evaluation.check_name: evaluation.passed for evaluation in result.get_asset_check_evaluations()}
+    assert evaluations == {"nothing_parked": True, "egress_is_on": False}

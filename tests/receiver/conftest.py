@@ -1,0 +1,144 @@
+"""A receiver in this process, on a fresh database of either kind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Connection, func, select
+
+from bitbylaw_pipeline.inbox import events, webhooks, work_queue
+from bitbylaw_pipeline.inbox.coordination import Coordination
+from bitbylaw_pipeline.inbox.database import WRITERS_LOCK, Database
+from bitbylaw_pipeline.inbox.events import InboxEvent
+from bitbylaw_pipeline.settings import Settings
+from tests.conftest import ENCRYPTION_KEY, FakeClock
+from tests.receiver.deliveries import REPLACED_LATELY, REPLACED_LONG_AGO, SHARED_SECRET, SIGNERS, Signer
+from webhook_sensor_app.app import create_app
+from webhook_sensor_app.registrations import GRACE_SECONDS
+
+
+def receiver_settings(**given: Any) -> Settings:
+    """The receiver's settings; nothing is read from a `.env`."""
+    defaults = {"webhook_shared_secret": SHARED_SECRET, "state_encryption_key": ENCRYPTION_KEY}
+    return Settings.load(_env_file=None, **(defaults | given))
+
+
+def register(database: Database, *signers: Signer) -> None:
+    """Stores webhooks as `setup-espocrm --apply` does."""
+
+    def put(connection: Connection) -> None:
+        now, cipher, url = database.now(connection), database.cipher, "https://receiver.example/vmh/webhook"
+        for signer in signers:
+            webhooks.put(
+                connection, now, cipher, signer.webhook_id, event=signer.event, url=url, secret=signer.secret
+            )
+
+    database.run_sync(put)
+
+
+def retire(database: Database, signer: Signer) -> None:
+    """Marks a webhook as replaced by another."""
+    database.run_sync(
+        lambda connection: webhooks.retire(connection, database.now(connection), signer.webhook_id)
+    )
+
+
+@contextlib.contextmanager
+def writing_elsewhere(database: Database) -> Iterator[None]:
+    """Another process is in the middle of a transaction that does not end."""
+    with database.engine.connect() as connection, connection.begin():
+        if not database.is_sqlite:
+            connection.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A database and what a test asks about it."""
+
+    database: Database
+    clock: FakeClock
+
+    def run(
+        self,
+        use: Callable[[httpx.AsyncClient], Awaitable[Any]],
+        *,
+        coordination: Coordination | None = None,
+        max_waiting: int = 512,
+        **given: Any,
+    ) -> Any:
+        """Lets a client use a receiver on this database; `given` are settings."""
+
+        async def main() -> Any:
+            async with client_of(self.database, coordination, max_waiting=max_waiting, **given) as client:
+                return await use(client)
+
+        return asyncio.run(main())
+
+    def post(self, path: str, body: bytes, headers: Any, **given: Any) -> httpx.Response:
+        """One request to a fresh receiver."""
+        response: httpx.Response = self.run(
+            lambda client: client.post(path, content=body, headers=headers), **given
+        )
+        return response
+
+    def stored(self) -> list[InboxEvent]:
+        """Every stored event."""
+        return self.database.read(lambda connection: events.listing(connection, limit=10_000))
+
+    def wanted(self, stream: str, keys: Sequence[str]) -> list[int]:
+        """How often each key was wanted, 0 for never."""
+
+        def read(connection: Connection) -> list[int]:
+            rows = [work_queue.get(connection, stream, key) for key in keys]
+            return [row.wanted if row else 0 for row in rows]
+
+        return self.database.read(read)
+
+    def ready(self, stream: str) -> int:
+        """How many keys of the stream could be claimed."""
+        return self.database.read(
+            lambda connection: work_queue.ready_count(connection, self.database.now(connection), stream)
+        )
+
+    def is_untouched(self) -> bool:
+        """True if nothing at all was stored."""
+        return not self.stored() and self.ready("documents") == self.ready("collections") == 0
+
+
+@contextlib.asynccontextmanager
+async def client_of(
+    database: Database, coordination: Coordination | None = None, *, max_waiting: int = 512, **given: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a receiver on the database."""
+    app = create_app(
+        receiver_settings(**given), database, coordination or Coordination(None), max_waiting=max_waiting
+    )
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://receiver") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def bench(database: Database, clock: FakeClock) -> Bench:
+    """A database without registered webhooks."""
+    return Bench(database, clock)
+
+
+@pytest.fixture
+def signed_bench(bench: Bench) -> Bench:
+    """A database with all signers registered, one of them replaced lately and one long ago."""
+    database = bench.database
+    register(database, *SIGNERS)
+    for signer, later in ((REPLACED_LONG_AGO, GRACE_SECONDS + 1), (REPLACED_LATELY, GRACE_SECONDS - 1)):
+        retire(database, signer)
+        bench.clock.advance(later)
+    return bench
