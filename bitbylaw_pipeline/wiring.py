@@ -102,12 +102,12 @@ async def open_runtime(
         stack.push_async_callback(xai.aclose)
         records = DocumentRecords(espocrm, settings.document_fields, settings.collection_owners)
         cipher = Cipher(settings.state_encryption_key.get_secret_value())
-        feed = ChangeFeed(espocrm, database, coordination, settings)
         outage_watch = OutageWatch(
             database,
             {"espocrm": espocrm.probe, "xai-files": xai.probe_files, "xai-management": xai.probe_management},
             settings.outage_probe_seconds,
         )
+        feed = ChangeFeed(espocrm, database, coordination, settings, outage_watch)
         spool_dir = settings.spool_dir or settings.home / "spool"
         tools = DocumentTools(database, coordination, records, xai, cipher, settings, spool_dir)
         streams: dict[str, Stream] = {

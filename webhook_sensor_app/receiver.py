@@ -117,13 +117,13 @@ def _log_refusal(
     # After 400 EspoCRM drops the events for ever, and only known senders get that far: a person should look at both.
     level = log.error if refusal.status == 400 or refusal.reason == "unexpected" else log.warning
     # An unexpected error's own text may quote the body: its type must do.
-    kind = None if isinstance(error, Refusal) else type(error).__name__
+    unexpected = {} if isinstance(error, Refusal) else {"error": type(error).__name__}
     level(
         "refused",
         status=refusal.status,
         reason=refusal.reason,
         path=address.path,
-        error=kind,
+        **unexpected,
         ms=_milliseconds(started_at),
     )
 

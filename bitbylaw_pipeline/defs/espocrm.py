@@ -39,7 +39,9 @@ def _record_asset(key: dg.AssetKey, entity_type: str, description: str) -> dg.As
 
 
 dokumente = _record_asset(
-    DOKUMENTE, "CDokumente", "The firm's documents, kept in EspoCRM by people; read here, written back only in sync fields."
+    DOKUMENTE,
+    "CDokumente",
+    "The firm's documents, kept in EspoCRM by people; read here, written back only in sync fields.",
 )
 
 owner_records = [

@@ -27,13 +27,13 @@ def delete_what_is_old(context: dg.OpExecutionContext, config: RetentionConfig, 
     before = datetime.now(UTC) - timedelta(days=config.run_days)
     runs = delete_old_runs(context.instance, ASSETS, [stream.name for stream in STREAMS], before)
     rows = delete_older(backend.database(), config.inbox_days)
-    context.log.info(
-        f"deleted runs={runs.deleted} kept={runs.kept} "
-        + " ".join(f"{table}={count}" for table, count in sorted(rows.items()))
-    )
+    told = {"runs_deleted": runs.deleted, "runs_kept": runs.kept, **rows}
+    context.add_output_metadata({name: dg.MetadataValue.int(count) for name, count in told.items()})
 
 
-@dg.job(name="housekeeping", executor_def=dg.in_process_executor, description="Deletes old runs and inbox rows.")
+@dg.job(
+    name="housekeeping", executor_def=dg.in_process_executor, description="Deletes old runs and inbox rows."
+)
 def housekeeping() -> None:
     """One op."""
     delete_what_is_old()

@@ -16,8 +16,8 @@ CLEAN = "clean"
 """Everything agreed at the end of a pass."""
 PARTIAL = "partial"
 """A pass began to write and did not come to its end: `collections` then says where the file MAY be."""
-REFUSED = "refused"
-"""The contents cannot go to xAI (too large, empty, unreadable type)."""
+REFUSED = "refused:"
+"""The contents cannot go to xAI; the reason (too_large, empty_file, unreadable_type) stands behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,9 @@ def plan_document(
         state is not None and state.attachment_id == document.attachment_id and state.file_id is not None
     )
     is_refused = (
-        state is not None and state.attachment_id == document.attachment_id and state.status == REFUSED
+        state is not None
+        and state.attachment_id == document.attachment_id
+        and state.status.startswith(REFUSED)
     )
     fetch = bool(owners.required) and not is_known and not is_refused
     if fetch:

@@ -16,7 +16,9 @@ from bitbylaw_pipeline.orchestration.streams import StreamAssets
 log = structlog.get_logger(__name__)
 
 
-def run_batch(context: dg.AssetExecutionContext, backend: Backend, stream: StreamAssets, token: str | None) -> None:
+def run_batch(
+    context: dg.AssetExecutionContext, backend: Backend, stream: StreamAssets, token: str | None
+) -> None:
     """Works until nothing is left and the linger is over, or it is told to stop.
 
     `token` is the sensor's request; without one (a batch launched by hand) a free slot is taken. Ends at once, and
@@ -50,5 +52,7 @@ async def _work(
                 log.info("stream is held by another batch, nothing to do here")
                 return
             log.info("batch begins", slot=slot.slot)
-            summary = await runtime.worker(stream.name).work(stop=stop, record=recorder.record, beat=slot.beat)
+            summary = await runtime.worker(stream.name).work(
+                stop=stop, record=recorder.record, beat=slot.beat
+            )
             log.info("batch ends", slot=slot.slot, reason=summary.reason, **summary.counts)

@@ -38,7 +38,8 @@ class EnvironmentStorage(DagsterSqliteStorage, ConfigurableClass):
         """PostgreSQL or SQLite, by the environment of the process that asks."""
         url = os.environ.get(POSTGRES_URL, "")
         if url:
-            from dagster_postgres import DagsterPostgresStorage
+            # psycopg2 need not be there for SQLite.
+            from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415
 
             return DagsterPostgresStorage(postgres_url=with_driver(url), inst_data=inst_data)
         return cls.from_local(base_dir=config_value["base_dir"], inst_data=inst_data)

@@ -1,18 +1,17 @@
 """Checks on documents: which of them xAI could not read, and whether anything may leave the firm at all."""
 
 import dagster as dg
-from sqlalchemy import Connection
 
+from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.inbox import batches, document_states
-from bitbylaw_pipeline.orchestration.standing_checks import Finding, StandingCheck
-from bitbylaw_pipeline.settings import EgressRule, Settings
+from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
 
 
 def failed_indexing_check(asset: dg.AssetKey) -> StandingCheck:
     """Warns about documents that xAI holds but could not index: a search will not find them."""
 
-    def look(conn: Connection, now: float, settings: Settings) -> Finding:
-        failed = document_states.failed_index(conn)
+    def look(moment: Moment) -> Finding:
+        failed = document_states.failed_index(moment.conn)
         ids = sorted(state.document_id for state in failed)
         says = (
             f"{len(ids)} could not be indexed by xAI: a scan without text, or a type it cannot read."
@@ -27,12 +26,22 @@ def failed_indexing_check(asset: dg.AssetKey) -> StandingCheck:
 def egress_check(asset: dg.AssetKey) -> StandingCheck:
     """Says plainly whether documents may leave the firm: off is the default, and the usual reason for nothing happening."""
 
-    def look(conn: Connection, now: float, settings: Settings) -> Finding:
-        if batches.get_flag(conn, batches.EGRESS_STOP) is not None:
-            return Finding(False, "The kill switch is on: nothing leaves the firm.", {"rule": settings.xai_egress.value})
-        if settings.xai_egress is EgressRule.OFF:
+    def look(moment: Moment) -> Finding:
+        if batches.get_flag(moment.conn, batches.EGRESS_STOP) is not None:
+            return Finding(
+                False,
+                "The kill switch is on: nothing leaves the firm.",
+                {"rule": moment.settings.xai_egress.value},
+            )
+        if moment.settings.xai_egress is EgressRule.OFF:
             says = "XAI_EGRESS is off (or not set): no document leaves the firm. Set it to collection or field to change that."
             return Finding(False, says, {"rule": "off"})
-        return Finding(True, f"Documents leave by the rule {settings.xai_egress.value}.", {"rule": settings.xai_egress.value})
+        return Finding(
+            True,
+            f"Documents leave by the rule {moment.settings.xai_egress.value}.",
+            {"rule": moment.settings.xai_egress.value},
+        )
 
-    return StandingCheck(asset, "egress_is_on", "Documents may leave the firm by an explicit rule (XAI_EGRESS).", look)
+    return StandingCheck(
+        asset, "egress_is_on", "Documents may leave the firm by an explicit rule (XAI_EGRESS).", look
+    )

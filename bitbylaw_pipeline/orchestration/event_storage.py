@@ -48,7 +48,10 @@ def store_asset_events(
 @functools.cache
 def can_store_in_bulk() -> bool:
     """Whether this version of Dagster offers what is used here."""
-    makers = (dagster_events.DagsterEvent.asset_materialization, dagster_events.DagsterEvent.asset_observation)
+    makers = (
+        dagster_events.DagsterEvent.asset_materialization,
+        dagster_events.DagsterEvent.asset_observation,
+    )
     is_there = hasattr(dagster_events, "DagsterEventBatchMetadata") and all(
         "batch_metadata" in inspect.signature(maker).parameters for maker in makers
     )

@@ -27,7 +27,9 @@ def build_feed_sensor(streams: tuple[str, ...]) -> dg.SensorDefinition:
     def change_feed(backend: Backend) -> dg.SkipReason:
         try:
             interval = backend.settings().feed_interval_seconds
-            polling = backend.database().read(lambda conn: _polling(conn, backend, streams)) if interval > 0 else []
+            polling = (
+                backend.database().read(lambda conn: _polling(conn, backend, streams)) if interval > 0 else []
+            )
             if polling:
                 return dg.SkipReason(f"Polled by the batch of {', '.join(polling)} between its claims.")
             return dg.SkipReason(asyncio.run(_poll(backend)))
@@ -41,7 +43,9 @@ def build_feed_sensor(streams: tuple[str, ...]) -> dg.SensorDefinition:
 def _polling(conn: Connection, backend: Backend, streams: tuple[str, ...]) -> list[str]:
     now = backend.database().now(conn)
     return [
-        stream for stream in streams if any(batch.state == "running" for batch in batches.live(conn, now, stream))
+        stream
+        for stream in streams
+        if any(batch.state == "running" for batch in batches.live(conn, now, stream))
     ]
 
 

@@ -30,7 +30,9 @@ def build_indexing_sensor(stream: str) -> dg.SensorDefinition:
             count = database.run_sync(lambda conn: want_due(conn, database.now(conn), stream))
         except (DatabaseUnavailable, SettingsError) as error:
             return dg.SkipReason(f"{type(error).__name__}: {error}")
-        return dg.SkipReason(f"{count} wanted for another look." if count else "No indexing is due to be looked at.")
+        return dg.SkipReason(
+            f"{count} wanted for another look." if count else "No indexing is due to be looked at."
+        )
 
     return indexing
 

@@ -1,14 +1,13 @@
 """From what a pass came to, to the events that Dagster stores: ids, counts and hashes only."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
+from bitbylaw_pipeline.orchestration.event_storage import AssetEvent
 from bitbylaw_pipeline.orchestration.streams import StreamAssets
 from bitbylaw_pipeline.sync.entity_pass import Finished
-
-AssetEvent = dg.AssetMaterialization | dg.AssetObservation
 
 IN_STEP = frozenset({Result.SYNCED, Result.UNCHANGED, Result.DELETED})
 """Results after which EspoCRM and the far side agree: they may turn a red partition green."""
@@ -67,12 +66,3 @@ def _value(fact: Fact) -> dg.MetadataValue:
     if isinstance(fact, float):
         return dg.MetadataValue.float(fact)
     return dg.MetadataValue.text(fact)
-
-
-def counts(results: Iterable[Finished]) -> dict[str, int]:
-    """How many ended in which way: results by name, and "failed"."""
-    tally: dict[str, int] = {}
-    for finished in results:
-        name = finished.outcome.result.value if finished.outcome else "failed"
-        tally[name] = tally.get(name, 0) + 1
-    return tally

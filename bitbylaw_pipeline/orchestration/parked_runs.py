@@ -4,6 +4,7 @@ That run fails, and its partition is red until the next materialization; or it s
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 import dagster as dg
@@ -21,7 +22,9 @@ _MOST_PAGES = 20
 """A tick has 60 seconds; with more parked than this, the runs are not what anybody is waiting for."""
 
 
-def parked_run_requests(instance: dg.DagsterInstance, database: Database, stream: StreamAssets) -> list[dg.RunRequest]:
+def parked_run_requests(
+    instance: dg.DagsterInstance, database: Database, stream: StreamAssets
+) -> list[dg.RunRequest]:
     """Run requests for parked entities whose partitions are not red yet; marks them so that each gets one."""
     fresh = list(islice(_not_red(instance, database, stream), RUNS_A_TICK))
     if not fresh:
@@ -44,9 +47,7 @@ def _not_red(
     instance: dg.DagsterInstance, database: Database, stream: StreamAssets
 ) -> Iterator[work_queue.WorkRow]:
     for page in range(_MOST_PAGES):
-        rows = database.read(
-            lambda conn, at=page * _PAGE: work_queue.parked(conn, stream=stream.name, limit=_PAGE, offset=at)
-        )
+        rows = database.read(partial(work_queue.parked, stream=stream.name, limit=_PAGE, offset=page * _PAGE))
         red = red_among(instance, stream.name, (row.key for row in rows))
         yield from (row for row in rows if row.key not in red)
         if len(rows) < _PAGE:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import structlog
+from sqlalchemy import Connection
 
 from bitbylaw_pipeline.domain.outcome import Result
 from bitbylaw_pipeline.inbox import work_queue
@@ -20,11 +21,8 @@ from bitbylaw_pipeline.sync.entity_pass import Finished
 if TYPE_CHECKING:
     from bitbylaw_pipeline.wiring import Runtime
 
-CHUNK = 200
+CHUNK = 100
 """Keys worked at a time; a backfill of more is handed to the queue as a whole first."""
-
-BACKFILL_PRIORITY = 1
-"""Behind every event: what a person changes now comes before ten thousand documents of a backfill."""
 
 SAMPLE = 20
 
@@ -48,7 +46,7 @@ def run_partitions(
 
     async def work(stop: asyncio.Event) -> None:
         with bound(stream=stream.name, run=context.run.run_id):
-            await _work(context, backend, stream, keys, recorder, results, stop)
+            await _work(backend, stream, keys, recorder, results, stop)
 
     try:
         run_until_stopped(work)
@@ -60,7 +58,6 @@ def run_partitions(
 
 
 async def _work(
-    context: dg.AssetExecutionContext,
     backend: Backend,
     stream: StreamAssets,
     keys: Sequence[str],
@@ -85,19 +82,19 @@ async def _work(
 
 async def _hand_to_queue(runtime: "Runtime", stream: str, keys: Sequence[str]) -> None:
     # Whatever becomes of this run, what it was asked for is done: by the batches, behind everything that is urgent.
-    for start in range(0, len(keys), 1000):
-        chunk = keys[start : start + 1000]
-        await runtime.database.run(
-            lambda conn, chunk=chunk: work_queue.want(
-                conn, runtime.database.now(conn), stream, chunk, priority=BACKFILL_PRIORITY
-            )
-        )
-    log.info("backfill handed to the queue", keys=len(keys), priority=BACKFILL_PRIORITY)
+    def want(conn: Connection) -> int:
+        now = runtime.database.now(conn)
+        return work_queue.want(conn, now, stream, keys, priority=work_queue.SWEEP_PRIORITY)
+
+    count = await runtime.database.run(want)
+    log.info("backfill handed to the queue", keys=count, priority=work_queue.SWEEP_PRIORITY)
 
 
 def _failure(missing: Sequence[str], results: dict[str, Finished], asked: int) -> dg.Failure:
     reasons = [f"{key}: {_reason(results.get(key))}" for key in missing[:SAMPLE]]
-    description = reasons[0] if len(missing) == 1 else f"{len(missing)} of {asked} ended without a materialization."
+    description = (
+        reasons[0] if len(missing) == 1 else f"{len(missing)} of {asked} ended without a materialization."
+    )
     return dg.Failure(
         description=description,
         metadata={

@@ -52,7 +52,9 @@ def build_queue_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Keeps a batch alive while there is work in the stream {stream.name}, and shows parked entities.",
     )
-    def queue_sensor(context: dg.SensorEvaluationContext, backend: Backend) -> dg.SensorResult | dg.SkipReason:
+    def queue_sensor(
+        context: dg.SensorEvaluationContext, backend: Backend
+    ) -> dg.SensorResult | dg.SkipReason:
         try:
             # Before anything is requested: a run that fails for a missing key would cost 5 s of CPU to say the same.
             backend.check()
@@ -121,14 +123,18 @@ def look_at_queue(
     requested = database.run_sync(
         lambda conn: batches.request(conn, database.now(conn), stream.name, slots, ttl=REQUEST_SECONDS)
     )
-    return QueueReport(report.ready, requested, "" if requested else "Another tick has just requested a batch.")
+    return QueueReport(
+        report.ready, requested, "" if requested else "Another tick has just requested a batch."
+    )
 
 
 def _report(conn: Connection, now: float, stream: StreamAssets, slots: int) -> QueueReport:
     ready = work_queue.ready_count(conn, now, stream.name, limit=READY_LIMIT)
     shown = f"{ready} or more ready" if ready >= READY_LIMIT else f"{ready} ready"
     if batches.get_flag(conn, batches.DRAIN) is not None:
-        return QueueReport(ready, None, f"{shown}; draining: no batch is started until the flag is taken away.")
+        return QueueReport(
+            ready, None, f"{shown}; draining: no batch is started until the flag is taken away."
+        )
     live = batches.live(conn, now, stream.name)
     if not ready:
         return QueueReport(ready, None, f"Nothing is ready{_alive(live, now)}.")

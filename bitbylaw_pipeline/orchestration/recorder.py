@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 import structlog
 
-from bitbylaw_pipeline.orchestration.event_storage import store_asset_events
-from bitbylaw_pipeline.orchestration.materializations import AssetEvent, asset_events
+from bitbylaw_pipeline.orchestration.event_storage import AssetEvent, store_asset_events
+from bitbylaw_pipeline.orchestration.materializations import asset_events
 from bitbylaw_pipeline.orchestration.red_partitions import clear_red, red_among
 from bitbylaw_pipeline.orchestration.streams import StreamAssets, record_url
 from bitbylaw_pipeline.settings import Settings
@@ -50,7 +50,9 @@ class EventRecorder:
             return
         self._add_partitions(dict.fromkeys(str(event.partition) for event in events))
         store_asset_events(self._context, events)
-        materialized = {str(event.partition) for event in events if isinstance(event, dg.AssetMaterialization)}
+        materialized = {
+            str(event.partition) for event in events if isinstance(event, dg.AssetMaterialization)
+        }
         self.materialized |= materialized
         clear_red(instance, self._stream.name, red & materialized)
 

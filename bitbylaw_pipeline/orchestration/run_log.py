@@ -8,7 +8,7 @@ error, which Dagster keeps with the run (tab "stderr").
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dagster._core.log_manager import DagsterLogHandler
@@ -28,21 +28,24 @@ def batch_run_log(level: str) -> Iterator[None]:
     rest = logging.StreamHandler(sys.stderr)
     rest.setFormatter(logging.Formatter(_FORMAT))
     rest.addFilter(lambda record: not _belongs_in_run_log(record))
-    ours = [rest, *(_Selected(handler) for handler in of_dagster)]
+    ours: list[logging.Handler] = [rest, *(_Selected(handler) for handler in of_dagster)]
     level_before = logger.level
-    for handler in of_dagster:
-        logger.removeHandler(handler)
-    for handler in ours:
-        logger.addHandler(handler)
+    _exchange(logger, of_dagster, ours)
     logger.setLevel(level.upper())
     try:
         yield
     finally:
         logger.setLevel(level_before)
-        for handler in ours:
-            logger.removeHandler(handler)
-        for handler in of_dagster:
-            logger.addHandler(handler)
+        _exchange(logger, ours, of_dagster)
+
+
+def _exchange(
+    logger: logging.Logger, out: Sequence[logging.Handler], back: Sequence[logging.Handler]
+) -> None:
+    for handler in out:
+        logger.removeHandler(handler)
+    for handler in back:
+        logger.addHandler(handler)
 
 
 class _Selected(logging.Handler):

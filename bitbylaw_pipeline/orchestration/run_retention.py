@@ -8,6 +8,7 @@ reason why a partition is red.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import dagster as dg
 import structlog
@@ -59,7 +60,7 @@ def _ended_runs(instance: dg.DagsterInstance, before: datetime) -> Iterator[dg.D
 
 def _runs_of_latest_materializations(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey]) -> set[str]:
     needed: set[str] = set()
-    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    kind: Literal[dg.DagsterEventType.ASSET_MATERIALIZATION] = dg.DagsterEventType.ASSET_MATERIALIZATION
     for asset in assets:
         if (event := instance.get_latest_materialization_event(asset)) is not None:
             needed.add(event.run_id)

@@ -49,12 +49,21 @@ class Finding:
         return typed
 
 
-Look = Callable[[Connection, float, Settings], Finding]
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a check looks at: the state database, its time (UTC epoch seconds), the settings."""
+
+    conn: Connection
+    now: float
+    settings: Settings
+
+
+Look = Callable[[Moment], Finding]
 
 
 @dataclass(frozen=True, slots=True)
 class StandingCheck:
-    """One check: on which asset, under which name, and how it looks (connection, now, settings)."""
+    """One check: on which asset, under which name, and how it looks."""
 
     asset: dg.AssetKey
     name: str
@@ -76,7 +85,9 @@ def build_asset_checks(name: str, checks: Sequence[StandingCheck]) -> dg.AssetCh
     """The checks as one op, for the "Execute" button."""
 
     @dg.multi_asset_check(name=name, specs=[check.spec for check in checks], can_subset=True)
-    def standing_checks(context: dg.AssetCheckExecutionContext, backend: Backend) -> Iterator[dg.AssetCheckResult]:
+    def standing_checks(
+        context: dg.AssetCheckExecutionContext, backend: Backend
+    ) -> Iterator[dg.AssetCheckResult]:
         selected = context.selected_asset_check_keys
         for check, finding in look_at_all(backend, checks):
             if check.spec.key in selected:
@@ -126,9 +137,12 @@ def look_at_all(backend: Backend, checks: Sequence[StandingCheck]) -> list[tuple
     """All findings as of one moment. Raises DatabaseUnavailable, SettingsError."""
     database = backend.database()
     settings = backend.settings()
-    return database.read(
-        lambda conn: [(check, check.look(conn, database.now(conn), settings)) for check in checks]
-    )
+
+    def look(conn: Connection) -> list[tuple[StandingCheck, Finding]]:
+        moment = Moment(conn, database.now(conn), settings)
+        return [(check, check.look(moment)) for check in checks]
+
+    return database.read(look)
 
 
 def _evaluation(check: StandingCheck, finding: Finding) -> dg.AssetCheckEvaluation:

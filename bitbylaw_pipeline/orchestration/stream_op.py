@@ -33,7 +33,9 @@ def build_stream_assets(stream: StreamAssets) -> dg.AssetsDefinition:
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def sync_stream(context: dg.AssetExecutionContext, config: BatchConfig, backend: Backend) -> Iterator[None]:
+    def sync_stream(
+        context: dg.AssetExecutionContext, config: BatchConfig, backend: Backend
+    ) -> Iterator[None]:
         configure_structure()
         if context.has_partition_key or context.has_partition_key_range:
             run_partitions(context, backend, stream, context.partition_keys)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from bitbylaw_pipeline.domain.retry import RetryLadder
 from bitbylaw_pipeline.inbox import work_queue
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
+from bitbylaw_pipeline.inbox.work_queue import Claim
 from bitbylaw_pipeline.sync.entity_pass import Ended, Finished
 
 log = structlog.get_logger(__name__)
@@ -36,8 +37,8 @@ class Completion:
     ladder: RetryLadder
     record: Recorder
     is_busy: Callable[[], bool]
-    let_go: Callable[[Sequence[str]], None]
-    """Told the keys whose rows are settled."""
+    let_go: Callable[[Sequence[Claim]], None]
+    """Told the claims whose rows are settled."""
     counts: Counter[str] = field(default_factory=Counter)
     _ended: list[Ended] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,18 +61,15 @@ class Completion:
             await self.flush()
 
     async def flush(self) -> None:
-        """Records and settles everything that has ended so far."""
+        """Records and settles everything that has ended so far.
+
+        Raises what the recorder raises; what it did not record is not done either, and its leases are still held.
+        """
         async with self._turn:
             chunk, self._ended = self._ended, []
-            if not chunk:
-                return
-            try:
+            if chunk:
                 await asyncio.to_thread(self.record, [ended.finished for ended in chunk])
-            except Exception:
-                # Not recorded, not done: the leases run out and the entities are looked at again.
-                self._ended = chunk + self._ended
-                raise
-            await self._settle(chunk)
+                await self._settle(chunk)
 
     async def _settle(self, chunk: Sequence[Ended]) -> None:
         for ended in chunk:
@@ -84,7 +82,7 @@ class Completion:
         except DatabaseUnavailable:
             # The leases run out; the next claim finds that nothing is left to do for these, cheaply.
             log.warning("not_completed", entities=len(chunk))
-        self.let_go([ended.claim.key for ended in chunk])
+        self.let_go([ended.claim for ended in chunk])
 
     def _write(self, conn: Connection, chunk: Sequence[Ended]) -> None:
         now = self.database.now(conn)
@@ -105,7 +103,7 @@ class Completion:
                 work_queue.park(conn, now, ended.claim, reason=reason, error=text)
             elif ended.pause is not None:
                 # A little apart, so that a system that has just come back is not met by everyone at once.
-                delay = ended.pause + random.uniform(0.0, 2.0)
+                delay = ended.pause + random.uniform(0.0, min(2.0, ended.pause))
                 work_queue.retry(conn, now, ended.claim, error=text, delay=delay, counts=False)
             else:
                 wished = getattr(error, "retry_after", None)

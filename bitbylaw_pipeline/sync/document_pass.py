@@ -89,7 +89,13 @@ class DocumentPass:
         """Raises StartAgain, or any error of `domain.errors` with the state saying how far it came."""
         if self._is_refused:
             await self._drop_older_files()
-            return self._outcome(Result.WITHHELD, {"reason": "refused contents"})
+            reason = self.state.status.removeprefix(REFUSED)
+            if not self.plan.required:
+                return self._outcome(Result.WITHHELD, {"reason": reason})
+            # Each event unparks the document: said once only, the reason would be gone with the next one.
+            raise Permanent(
+                f"xAI cannot take its contents ({reason}): bring in another version.", reason=reason
+            )
         if self.plan.clear:
             await self._forget_file()
         was_settled = self.state.status != PARTIAL
@@ -111,7 +117,9 @@ class DocumentPass:
 
     @property
     def _is_refused(self) -> bool:
-        return self.state.status == REFUSED and self.state.attachment_id == self.document.attachment_id
+        return (
+            self.state.status.startswith(REFUSED) and self.state.attachment_id == self.document.attachment_id
+        )
 
     @property
     def _owners(self) -> tuple[str, ...]:
@@ -168,23 +176,23 @@ class DocumentPass:
             )
         except Permanent as error:
             if error.reason == "too_large":
-                await self._take_out_older_version()
+                await self._take_out_older_version(error.reason)
             raise
         content_type = content_type_for(
             self.document.file_name or self.document.name, downloaded.content_type
         )
         why = refusal(size=file.size, content_type=content_type, unreadable=settings.xai_unreadable_types)
         if why is not None:
-            await self._take_out_older_version()
+            await self._take_out_older_version(why.reason)
             raise why
         return content_type
 
-    async def _take_out_older_version(self) -> None:
+    async def _take_out_older_version(self, reason: str) -> None:
         """Left in place, the older file would answer questions from a version that the firm has replaced."""
         refused = DocumentState(
             self.document.id,
             attachment_id=self.document.attachment_id,
-            status=REFUSED,
+            status=f"{REFUSED}{reason}",
             doomed=self.state.doomed,
             owners=self._owners,
             updated_at=0.0,
@@ -369,6 +377,9 @@ class DocumentPass:
             result = Result.WITHHELD
         else:
             result = Result.UNCHANGED
+        if state.index_status is IndexStatus.PENDING:
+            # Also where a look is planned: an event that came in during the last pass has taken its place in the queue.
+            again_in = self.tools.settings.xai_indexing_check_seconds
         return self._outcome(result, {"indexing": state.index_status.value}, again_in=again_in)
 
     async def _look_at_index(self, state: DocumentState) -> tuple[DocumentState, float | None]:

@@ -15,7 +15,7 @@ from bitbylaw_pipeline.domain.document import Document, OwnerKey
 from bitbylaw_pipeline.domain.document_plan import CLEAN, PARTIAL, plan_document
 from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile, IndexStatus
 from bitbylaw_pipeline.domain.egress import EgressRule
-from bitbylaw_pipeline.domain.errors import NotFound, Transient
+from bitbylaw_pipeline.domain.errors import NotFound, Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
 from bitbylaw_pipeline.inbox import collection_states, document_states, work_queue
 from bitbylaw_pipeline.inbox.batches import get_flag
@@ -93,6 +93,7 @@ class DocumentStream:
             except NotFound:
                 return await self._leave_collections(key, tally)
             situation = await self._situation(current)
+            await self._refuse_lost_links(current, situation.state)
             plan = plan_document(current, situation.state, situation.collections, now=situation.now)
             await self._want_owners(current, situation.state, plan.want_owners)
             state = situation.state or DocumentState(key, updated_at=0.0)
@@ -106,6 +107,24 @@ class DocumentStream:
 
     async def _situation(self, document: Document) -> _Situation:
         return await self.tools.database.run_together(_read_situations, self.tools, document)
+
+    async def _refuse_lost_links(self, document: Document, state: DocumentState | None) -> None:
+        """Raises Permanent where owners seem gone only because their entity type is out of our sight.
+
+        A role that loses the right to read an owner type makes it vanish from the metadata, and then every document
+        of it looks unlinked.
+        """
+        here = {owner.entity_type for owner in document.owners}
+        before = {owner.partition(":")[0] for owner in state.owners} if state else set()
+        for entity_type in sorted(before - here):
+            is_configured = self.tools.settings.owner_type(entity_type) is not None
+            if is_configured and not await self.tools.records.owns_documents(entity_type):
+                raise Permanent(
+                    f"The link from documents to {entity_type} is not to be seen any more: give our role the right to "
+                    "read it back, or take the type out of COLLECTION_OWNERS. Nothing was unlinked.",
+                    system="espocrm",
+                    reason="owner_link_gone",
+                )
 
     async def _want_owners(
         self, document: Document, state: DocumentState | None, owners: tuple[OwnerKey, ...]

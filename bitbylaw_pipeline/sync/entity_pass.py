@@ -70,13 +70,7 @@ async def _attempt(stream: Stream, key: str) -> tuple[Outcome | None, SyncError 
     except DatabaseUnavailable:
         return None, Transient("The state database did not answer; the work is tried again.", system="state")
     except Exception as bug:  # noqa: BLE001  # one entity's fault must not end the batch
-        # The text of a foreign exception may carry a name or a body: only its type and place are kept.
-        frame = traceback.extract_tb(bug.__traceback__)[-1]
-        place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-        log.error("unexpected", error=type(bug).__name__, at=place)  # noqa: TRY400  # a traceback quotes the text
-        return None, Transient(
-            f"{type(bug).__name__} at {place}: a fault of this program.", system="pipeline"
-        )
+        return None, _fault_of_ours(bug)
 
 
 async def _judge(outage_watch: OutageWatch, error: SyncError) -> float | None:
@@ -84,6 +78,17 @@ async def _judge(outage_watch: OutageWatch, error: SyncError) -> float | None:
         return await outage_watch.judge(error)
     except DatabaseUnavailable:
         return outage_watch.probe_seconds
+    except Exception as bug:  # noqa: BLE001  # as above
+        _fault_of_ours(bug)
+        return None
+
+
+def _fault_of_ours(bug: Exception) -> SyncError:
+    # The text of a foreign exception may carry a name or a body: only its type and place are kept.
+    frame = traceback.extract_tb(bug.__traceback__)[-1]
+    place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+    log.error("unexpected", error=type(bug).__name__, at=place)  # a traceback would quote the text
+    return Transient(f"{type(bug).__name__} at {place}: a fault of this program.", system="pipeline")
 
 
 def _say(claim: Claim, finished: Finished) -> None:

@@ -23,12 +23,14 @@ from bitbylaw_pipeline.inbox import document_states, events, feed_cursors, work_
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
 from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.outage import OutageWatch
 
 log = structlog.get_logger(__name__)
 
 STAMP = "%Y-%m-%d %H:%M:%S"
 BULK_AGE = timedelta(hours=1)
 """Rows older than this come from a first read or a long silence: they wait behind what just happened."""
+ESPOCRM = "espocrm"
 MOST_PAGES = 10
 HOLD_SECONDS = 60.0
 
@@ -86,6 +88,7 @@ class ChangeFeed:
     database: Database
     coordination: Coordination
     settings: Settings
+    outage_watch: OutageWatch
     _absent: set[str] = field(default_factory=set)
 
     async def poll_quietly(self) -> PollResult:
@@ -97,7 +100,19 @@ class ChangeFeed:
             return PollResult()
 
     async def poll_once(self) -> PollResult:
-        """Reads what has changed since the last poll and wants it; raises what the client raises."""
+        """Reads what has changed since the last poll and wants it; raises what the client raises.
+
+        While EspoCRM is paused it asks nothing: a refused key asked every five seconds would lock our address out.
+        """
+        if not await self.outage_watch.may_call((ESPOCRM,)):
+            return PollResult()
+        try:
+            return await self._poll_all()
+        except SyncError as error:
+            await self.outage_watch.judge(error)
+            raise
+
+    async def _poll_all(self) -> PollResult:
         changed: dict[str, int] = {}
         is_behind = False
         for source in feed_sources(self.settings):

@@ -190,8 +190,14 @@ def test_a_server_that_ignores_the_filter_is_noticed(use: Callable[[EspoCrm], Aw
         with_wire(stuck, use)
 
 
+def test_rows_from_before_the_key_are_not_passed_on() -> None:
+    """A filter that is ignored brings every row: the first of them says so, before anybody takes it for a change."""
+    with pytest.raises(Unexpected, match="ignores the filter"):
+        with_wire(stuck, lambda e: changes(e, ("2026-11-22 08:00:05", ""), 2))
+
+
 def test_the_search_goes_as_one_json_parameter() -> None:
-    """The keyset page has the form that real servers answered (`list_keyset_page`), and asks for no total."""
+    """The keyset page has the form that real servers understood (`facts/espocrm.md` 3), and asks for no total."""
     seen: list[Received] = []
 
     def handler(request: Received) -> Reply:
@@ -262,7 +268,7 @@ def test_metadata_is_asked_for_once_per_key_and_while() -> None:
         assert await espocrm.metadata("entityDefs.CGibtsNicht") is None
         return [*counts, sandbox.ledger.total]
 
-    assert run(sandbox, use) == [1, 1, 2, 4]
+    assert run(sandbox, use, "http") == [1, 1, 2, 4]
 
 
 def test_without_a_ttl_metadata_is_always_asked_for() -> None:

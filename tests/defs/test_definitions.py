@@ -25,7 +25,13 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
         "espocrm/beteiligte", "xai/collections", "xai/files", "xai/collection_documents", "xai/drift",
     }  # fmt: skip
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
-    assert set(sensors) == {"change_feed", "collections_queue", "documents_queue", "indexing", "standing_checks"}
+    assert set(sensors) == {
+        "change_feed",
+        "collections_queue",
+        "documents_queue",
+        "indexing",
+        "standing_checks",
+    }
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
     assert set(schedules) == {"nightly_sweep", "nightly_housekeeping"}
@@ -65,7 +71,9 @@ def test_lineage(repository: RepositoryDefinition) -> None:
     graph = repository.asset_graph
     parents = graph.get(dg.AssetKey(["xai", "collection_documents"])).parent_keys
     assert {key.to_user_string() for key in parents} == {"xai/files", "xai/collections", "espocrm/dokumente"}
-    assert {key.to_user_string() for key in graph.get(dg.AssetKey(["xai", "files"])).parent_keys} == {"espocrm/dokumente"}
+    assert {key.to_user_string() for key in graph.get(dg.AssetKey(["xai", "files"])).parent_keys} == {
+        "espocrm/dokumente"
+    }
 
 
 def test_stream_assets_are_free_of_what_breaks_them(repository: RepositoryDefinition) -> None:
@@ -89,6 +97,8 @@ from bitbylaw_pipeline.definitions import defs
 defs().get_repository_def().get_all_jobs()
 print([name for name in ("httpx", "aiohttp", "redis", "pandas", "alembic") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", script], env={}, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={}, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr[-1000:]
     assert done.stdout.strip() == "[]"

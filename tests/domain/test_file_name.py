@@ -40,6 +40,7 @@ HOSTILE = [
     "\u2066x\u2069.pdf",
     "Ra\u0308umungsklage.pdf",
     "Räumungsklage.pdf",
+    "Ra\u200b\u0308umungsklage.pdf",
     "x.pdf ",
     "x.pdf.",
     " . . ",

@@ -56,12 +56,7 @@ def test_migrations_make_the_schema(empty_url: str) -> None:
     assert {name: sql.translate(strip).replace("work.", "") for name, sql in migrated.items()} == {
         name: sql.translate(strip).replace("work.", "") for name, sql in declared.items()
     }
-    assert set(migrated) == {
-        "ix_work_open",
-        "ix_work_parked",
-        "ix_intent_unsettled",
-        "ix_document_state_index",
-    }
+    assert set(migrated) == {"ix_work_open", "ix_work_parked", "ix_intent_unsettled"}
     database.close()
 
 

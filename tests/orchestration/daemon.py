@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import yaml
 
 from tests.orchestration.workbench import PROJECT, wait_until
 
@@ -60,13 +59,14 @@ def running_daemon(home: Path, module: str, environment: Mapping[str, str]) -> I
     """`dagster-daemon run` on the module's definitions until the block ends; the environment also reaches the runs."""
     prepare_home(home)
     workspace = home / "workspace.yaml"
-    location = {"python_module": {"module_name": module, "location_name": "bitbylaw"}}
-    workspace.write_text(yaml.safe_dump({"load_from": [location]}), encoding="utf-8")
+    workspace.write_text(
+        f"load_from: [{{python_module: {{module_name: {module}, location_name: bitbylaw}}}}]", encoding="utf-8"
+    )
     given = {
         **os.environ,
         "DAGSTER_HOME": str(home),
         "DAGSTER_DISABLE_TELEMETRY": "1",
-        "PYTHONPATH": str(PROJECT) + os.environ.get("EXTRA",""),
+        "PYTHONPATH": str(PROJECT),
         **environment,
     }
     with (home / "daemon.log").open("wb") as log:
@@ -102,7 +102,9 @@ def instance_of(home: Path) -> Iterator[dg.DagsterInstance]:
             os.environ["DAGSTER_HOME"] = before
 
 
-def wait_for_run(daemon: Daemon, run_id: str, *statuses: dg.DagsterRunStatus, seconds: float = 90.0) -> dg.DagsterRun:
+def wait_for_run(
+    daemon: Daemon, run_id: str, *statuses: dg.DagsterRunStatus, seconds: float = 90.0
+) -> dg.DagsterRun:
     """Waits until the run has one of the statuses."""
 
     def run() -> dg.DagsterRun:
@@ -110,5 +112,7 @@ def wait_for_run(daemon: Daemon, run_id: str, *statuses: dg.DagsterRunStatus, se
         assert found is not None
         return found
 
-    wait_until(lambda: run().status in statuses, f"run {run_id} in {[status.value for status in statuses]}", seconds)
+    wait_until(
+        lambda: run().status in statuses, f"run {run_id} in {[status.value for status in statuses]}", seconds
+    )
     return run()

@@ -54,5 +54,3 @@ def terminate(daemon: Daemon, run_id: str) -> None:
     """A person cancels a run."""
     answer = daemon.graphql(_TERMINATE, runId=run_id)["terminateRun"]
     assert answer["__typename"] == "TerminateRunSuccess", answer
-
-

@@ -70,7 +70,7 @@ def test_losing_the_slot_ends_an_orphan(bench: Workbench) -> None:
     def steal() -> bool:
         live = bench.live()
         if live and live[0].run_id != "thief":
-            bench.do(lambda conn, now: batches.end(conn, TOYS.name, 0, live[0].token))
+            bench.do(lambda conn, _: batches.end(conn, TOYS.name, 0, live[0].token))
             bench.do(lambda conn, now: batches.take_over(conn, now, TOYS.name, None, "thief", 60.0))
         return False
 

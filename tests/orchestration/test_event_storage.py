@@ -11,7 +11,12 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 
 from bitbylaw_pipeline.orchestration.dagster_storage import BulkSqliteEventLogStorage, with_driver
-from bitbylaw_pipeline.orchestration.event_storage import BATCH_SIZE, can_store_in_bulk, store_asset_events
+from bitbylaw_pipeline.orchestration.event_storage import (
+    BATCH_SIZE,
+    AssetEvent,
+    can_store_in_bulk,
+    store_asset_events,
+)
 from tests.orchestration.toy import FILES, MEMBERSHIPS
 from tests.orchestration.workbench import dagster_instance
 
@@ -60,11 +65,15 @@ def stored(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType)
 @pytest.mark.parametrize("count", [1, 2, 60])
 def test_every_event_arrives_once(instance: dg.DagsterInstance, count: int, in_bulk: bool) -> None:
     """As many events as were given stand in the run's log, in each asset's history and on each partition."""
-    run_id = run(instance, lambda context: store_asset_events(context, materializations(count), in_bulk=in_bulk))
+    run_id = run(
+        instance, lambda context: store_asset_events(context, materializations(count), in_bulk=in_bulk)
+    )
     assert stored(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION) == 2 * count
     for asset in (FILES, MEMBERSHIPS):
         records = instance.fetch_materializations(asset, limit=1000).records
-        assert sorted(str(record.partition_key) for record in records) == sorted(f"k{n}" for n in range(count))
+        assert sorted(str(record.partition_key) for record in records) == sorted(
+            f"k{n}" for n in range(count)
+        )
         assert len({record.storage_id for record in records}) == count
 
 
@@ -82,7 +91,10 @@ def test_each_assets_record_is_up_to_date(instance: dg.DagsterInstance) -> None:
 
 def test_materializations_and_observations_together(instance: dg.DagsterInstance) -> None:
     """A chunk with both kinds arrives whole: mixed in one batch Dagster would store each singly."""
-    both = [*materializations(3), *(dg.AssetObservation(MEMBERSHIPS, partition=f"k{n}") for n in range(4))]
+    both: list[AssetEvent] = [
+        *materializations(3),
+        *(dg.AssetObservation(MEMBERSHIPS, partition=f"k{n}") for n in range(4)),
+    ]
     run_id = run(instance, lambda context: store_asset_events(context, both))
     assert stored(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION) == 6
     assert stored(instance, run_id, dg.DagsterEventType.ASSET_OBSERVATION) == 4
@@ -115,9 +127,11 @@ def test_this_dagster_stores_in_bulk() -> None:
 
 def test_sqlite_storage_of_dagster_yaml_is_ours(tmp_path: Path) -> None:
     """The storage that dagster.yaml names is in use on SQLite, also in the processes that get only a reference to it."""
-    with dagster_instance("sqlite", tmp_path) as made:
-        with dg.DagsterInstance.from_ref(made.get_ref()) as again:
-            assert isinstance(again.event_log_storage, BulkSqliteEventLogStorage)
+    with (
+        dagster_instance("sqlite", tmp_path) as made,
+        dg.DagsterInstance.from_ref(made.get_ref()) as again,
+    ):
+        assert isinstance(again.event_log_storage, BulkSqliteEventLogStorage)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,8 @@ except Ours:
     pass
 print("orderly")
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr[-500:]
     assert done.stdout.strip() == "orderly"

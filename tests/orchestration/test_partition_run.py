@@ -12,7 +12,9 @@ from tests.orchestration.workbench import Workbench
 def failure_text(bench: Workbench, run_id: str) -> str:
     """What the failed step says."""
     failed = [entry for entry in bench.instance.all_logs(run_id) if entry.is_dagster_event]
-    data = next(entry.dagster_event for entry in failed if entry.dagster_event and entry.dagster_event.is_step_failure)
+    data = next(
+        entry.dagster_event for entry in failed if entry.dagster_event and entry.dagster_event.is_step_failure
+    )
     user_failure = data.step_failure_data.user_failure_data
     assert user_failure is not None
     assert user_failure.description is not None
@@ -37,7 +39,9 @@ def test_partition_run_materializes_what_agrees(bench: Workbench, kind: str) -> 
         ("fail", "xAI answers 503."),
     ],
 )
-def test_partition_run_is_never_green_without_a_materialization(bench: Workbench, kind: str, says: str) -> None:
+def test_partition_run_is_never_green_without_a_materialization(
+    bench: Workbench, kind: str, says: str
+) -> None:
     """A partition run that materializes nothing fails, in one clear sentence, and its partition is red."""
     result = bench.run_partition(f"{kind}-1")
     assert not result.success
@@ -48,9 +52,7 @@ def test_partition_run_is_never_green_without_a_materialization(bench: Workbench
 def test_partition_that_a_batch_holds_fails_after_a_bounded_wait(bench: Workbench) -> None:
     """An entity that a batch is at work on is waited for a bounded time; then the run says so and fails."""
     bench.want("ok-1")
-    claimed = bench.do(
-        lambda conn, now: work_queue.claim(conn, now, TOYS.name, limit=1, lease_seconds=600.0)
-    )
+    claimed = bench.do(lambda conn, now: work_queue.claim(conn, now, TOYS.name, limit=1, lease_seconds=600.0))
     result = bench.run_partition("ok-1", partition_wait_seconds=0.3)
     assert not result.success
     assert "is being synced by a batch" in failure_text(bench, result.run_id)
@@ -80,7 +82,11 @@ def test_range_run_syncs_each_key_and_names_those_that_failed(bench: Workbench) 
     result = bench.run_range(["ok-1", "ok-2", "ok-3"])
     assert not result.success
     assert "EspoCRM refuses it." in failure_text(bench, result.run_id)
-    assert [bench.status(key) for key in ("ok-1", "ok-2", "ok-3")] == ["MATERIALIZED", "FAILED", "MATERIALIZED"]
+    assert [bench.status(key) for key in ("ok-1", "ok-2", "ok-3")] == [
+        "MATERIALIZED",
+        "FAILED",
+        "MATERIALIZED",
+    ]
 
 
 def test_large_backfill_is_in_the_queue_before_it_is_worked_off(bench: Workbench) -> None:

@@ -72,8 +72,10 @@ def test_request_that_no_run_took_over_is_made_again(bench: Workbench) -> None:
     bench.want("ok-1")
     requested(bench)
     expired = bench.live()[0]
-    bench.do(lambda conn, now: batches.end(conn, TOYS.name, expired.slot, expired.token))
-    bench.do(lambda conn, now: batches.request(conn, now - REQUEST_SECONDS - 1, TOYS.name, 1, ttl=REQUEST_SECONDS))
+    bench.do(lambda conn, _: batches.end(conn, TOYS.name, expired.slot, expired.token))
+    bench.do(
+        lambda conn, now: batches.request(conn, now - REQUEST_SECONDS - 1, TOYS.name, 1, ttl=REQUEST_SECONDS)
+    )
     assert len(requested(bench)) == 1
 
 
@@ -106,7 +108,7 @@ def test_paused_system_starts_nothing(bench: Workbench) -> None:
     bench.want("ok-1")
     bench.do(lambda conn, now: outages.pause(conn, now, "espocrm", 30.0, "refused"))
     assert "paused because a system is down: espocrm" in skipped(bench)
-    bench.do(lambda conn, now: outages.resume(conn, "espocrm"))
+    bench.do(lambda conn, _: outages.resume(conn, "espocrm"))
     bench.do(lambda conn, now: outages.pause(conn, now, "google", 30.0, "refused"))
     assert len(requested(bench)) == 1
 
@@ -117,7 +119,9 @@ def test_single_runs_for_a_firm_that_wants_them(bench: Workbench) -> None:
     few = requested(bench, single_runs_max=2)
     assert sorted(str(request.partition_key) for request in few) == ["ok-1", "ok-2"]
     again = requested(bench, single_runs_max=2)
-    assert sorted(str(request.run_key) for request in again) == sorted(str(request.run_key) for request in few)
+    assert sorted(str(request.run_key) for request in again) == sorted(
+        str(request.run_key) for request in few
+    )
     bench.want("ok-3")
     (batch,) = requested(bench, single_runs_max=2)
     assert batch.partition_key is None

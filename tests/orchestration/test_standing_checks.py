@@ -1,5 +1,6 @@
 """Asset checks: what they say, and that they are reported when that changes, without runs."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -7,18 +8,24 @@ import dagster as dg
 import pytest
 
 from bitbylaw_pipeline.domain.document_state import DocumentState, IndexStatus
+from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.inbox import batches, document_states, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.orchestration.document_checks import egress_check, failed_indexing_check
-from bitbylaw_pipeline.orchestration.queue_checks import OLDEST_WAITING_SECONDS, oldest_waiting_check, parked_check
+from bitbylaw_pipeline.orchestration.queue_checks import (
+    OLDEST_WAITING_SECONDS,
+    oldest_waiting_check,
+    parked_check,
+)
 from bitbylaw_pipeline.orchestration.standing_checks import (
     REPORTED_AGAIN_AFTER,
     Finding,
+    Moment,
     StandingCheck,
     build_asset_checks,
     build_check_sensor,
 )
-from bitbylaw_pipeline.settings import EgressRule, Settings
+from bitbylaw_pipeline.settings import Settings
 from tests.conftest import FakeClock
 from tests.orchestration.toy import FILES, MEMBERSHIPS, TOYS, ToyBackend
 from tests.orchestration.workbench import Workbench
@@ -27,7 +34,7 @@ from tests.orchestration.workbench import Workbench
 def look(database: Database, check: StandingCheck, **given: Any) -> Finding:
     """What the check finds now."""
     settings = Settings.load(_env_file=None, **given)
-    return database.read(lambda conn: check.look(conn, database.now(conn), settings))
+    return database.read(lambda conn: check.look(Moment(conn, database.now(conn), settings)))
 
 
 def test_parked_entities_are_counted_with_a_sample(database: Database) -> None:
@@ -112,6 +119,12 @@ def test_sensor_reports_what_has_changed(bench: Workbench) -> None:
     (event,) = tick(bench, first.cursor).asset_events
     assert (event.check_name, event.passed) == ("nothing_parked", False)
     assert event.severity is dg.AssetCheckSeverity.WARN
+    bench.instance.report_runless_asset_event(event)
+    key = dg.AssetCheckKey(FILES, "nothing_parked")
+    summary = bench.instance.event_log_storage.get_asset_check_summary_records([key])[key]
+    latest = summary.last_check_execution_record
+    assert latest is not None
+    assert latest.status.value == "FAILED"
 
 
 @pytest.mark.parametrize("cursor", ["", "not json", "[1, 2]", '{"a": 1}'])
@@ -123,10 +136,11 @@ def test_strange_cursor_is_survived(bench: Workbench, cursor: str) -> None:
 def test_unchanged_answer_is_reported_once_a_day(bench: Workbench) -> None:
     """A check that keeps its answer is still reported once a day: an old check looks like a dead one."""
     first = tick(bench, None)
-    parts = first.cursor.replace(" ", "").split(",")
-    aged = ",".join(
-        f"{float(part.rstrip(']}')) - REPORTED_AGAIN_AFTER - 1}{part[len(part.rstrip(']}')):]}" if "." in part else part
-        for part in parts
+    aged = json.dumps(
+        {
+            label: (digest, at - REPORTED_AGAIN_AFTER)
+            for label, (digest, at) in json.loads(first.cursor).items()
+        }
     )
     assert len(tick(bench, aged).asset_events) == 2
 
@@ -137,8 +151,10 @@ def test_execute_button_works(bench: Workbench) -> None:
     definitions = dg.Definitions(
         assets=[dg.AssetSpec(FILES)], asset_checks=[checks], resources={"backend": bench.backend}
     )
-    job = definitions.get_implicit_global_asset_job_def()
+    job = definitions.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(instance=bench.instance)
     assert result.success
-    evaluations = {evaluation.check_name: evaluation.passed for evaluation in result.get_asset_check_evaluations()}
+    evaluations = {
+        evaluation.check_name: evaluation.passed for evaluation in result.get_asset_check_evaluations()
+    }
     assert evaluations == {"nothing_parked": True, "egress_is_on": False}

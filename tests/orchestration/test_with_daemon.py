@@ -75,7 +75,10 @@ def firm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
             finally:
                 # As `bitbylaw` does before it stops anything: the code server waits for its runs.
                 database.run_sync(lambda conn: batches.set_flag(conn, database.now(conn), batches.DRAIN))
-                wait_until(lambda: not database.read(lambda c: batches.live(c, database.now(c), TOYS.name)), "drained")
+                wait_until(
+                    lambda: not database.read(lambda c: batches.live(c, database.now(c), TOYS.name)),
+                    "drained",
+                )
     finally:
         database.close()
 
@@ -98,7 +101,9 @@ def test_parked_entity_turns_red_by_itself(firm: Firm) -> None:
     firm.want("bad-1")
 
     def is_red() -> bool:
-        statuses = firm.instance.get_status_by_partition(FILES, ["bad-1"], dg.DynamicPartitionsDefinition(name="documents"))
+        statuses = firm.instance.get_status_by_partition(
+            FILES, ["bad-1"], dg.DynamicPartitionsDefinition(name="documents")
+        )
         return bool(statuses and statuses["bad-1"] and statuses["bad-1"].value == "FAILED")
 
     wait_until(is_red, "the red partition", 60)
@@ -131,7 +136,10 @@ def test_backfill_of_an_arbitrary_selection(firm: Firm) -> None:
     wait_until(lambda: status() is not BulkActionStatus.REQUESTED, "the backfill's end", 180)
     assert status() is BulkActionStatus.COMPLETED_SUCCESS
     runs = firm.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/backfill": backfill_id}))
-    ranges = {(run.tags["dagster/asset_partition_range_start"], run.tags["dagster/asset_partition_range_end"]) for run in runs}
+    ranges = {
+        (run.tags["dagster/asset_partition_range_start"], run.tags["dagster/asset_partition_range_end"])
+        for run in runs
+    }
     assert ranges == {("ok-1", "ok-1"), ("ok-3", "ok-4")}
 
 

@@ -27,7 +27,10 @@ BOTH = ("xai/files", "xai/collection_documents")
 
 TOYS = StreamAssets(
     name="documents",
-    specs=tuple(dg.AssetSpec(key, skippable=True, partitions_def=partitions_of("documents")) for key in (FILES, MEMBERSHIPS)),
+    specs=tuple(
+        dg.AssetSpec(key, skippable=True, partitions_def=partitions_of("documents"))
+        for key in (FILES, MEMBERSHIPS)
+    ),
     record_of=document_record,
     systems=frozenset({"espocrm"}),
 )
@@ -52,7 +55,9 @@ class ToyStream:
         told = file.read_text() if file.exists() else key.partition("-")[0]
         match told:
             case "ok":
-                return Outcome(key, Result.SYNCED, {"file_id": f"file-{key}", "size": 7, "is_new": True}, BOTH)
+                return Outcome(
+                    key, Result.SYNCED, {"file_id": f"file-{key}", "size": 7, "is_new": True}, BOTH
+                )
             case "slow":
                 (self.folder / f"begun-{key}").touch()
                 await asyncio.sleep(120)
@@ -77,6 +82,7 @@ class ToyRuntime:
     stream: ToyStream
 
     def worker(self, stream_name: str) -> Worker:
+        assert stream_name == self.stream.name
         watch = OutageWatch(self.database, {}, self.settings.outage_probe_seconds)
         return Worker(self.stream, self.database, self.coordination, watch, self.settings)
 
@@ -89,7 +95,12 @@ class ToyBackend(Backend):
     given: dict[str, Any] = {}  # noqa: RUF012  # a field of a Dagster resource, not a class attribute
 
     def settings(self) -> Settings:
-        chosen = {"batch_linger_seconds": 0.0, "retry_attempts": 3, "partition_wait_seconds": 0.5, **self.given}
+        chosen = {
+            "batch_linger_seconds": 0.0,
+            "retry_attempts": 3,
+            "partition_wait_seconds": 0.5,
+            **self.given,
+        }
         return Settings.load(
             _env_file=None,
             state_db_url=self.database_url,

@@ -70,7 +70,7 @@ class Workbench:
 
     def row(self, key: str) -> work_queue.WorkRow:
         """The key's row in the queue."""
-        row = self.do(lambda conn, now: work_queue.get(conn, TOYS.name, key))
+        row = self.do(lambda conn, _: work_queue.get(conn, TOYS.name, key))
         assert isinstance(row, work_queue.WorkRow)
         return row
 
@@ -132,7 +132,9 @@ class Workbench:
 
 
 @contextmanager
-def workbench(folder: Path, *, state: str = "sqlite", dagster: str = "sqlite", **settings: Any) -> Iterator[Workbench]:
+def workbench(
+    folder: Path, *, state: str = "sqlite", dagster: str = "sqlite", **settings: Any
+) -> Iterator[Workbench]:
     """A workbench below the folder; `settings` are the project's."""
     entities = folder / "entities"
     home = folder / "dagster"

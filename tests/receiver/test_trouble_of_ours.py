@@ -112,6 +112,7 @@ def test_one_of_many_bodies_too_large_together_is_refused(
                     *(client.post(UPDATE, content=body, headers=BY_SECRET) for _ in range(20))
                 )
             assert {answer.status_code for answer in answers} == {503}
+            assert sum("reason=too_many_bodies" in line for line in caplog.messages) == 16
             for _ in range(20):
                 assert (await client.post(UPDATE, content=body, headers=BY_SECRET)).status_code == 202
 
@@ -174,6 +175,9 @@ def test_ready_means_that_the_database_answers(bench: Bench) -> None:
 
     async def main() -> None:
         async with client_of(bench.database) as client:
+            with writing_elsewhere(bench.database):
+                assert (await client.get("/ready")).status_code == 503
+                assert (await client.get("/health")).status_code == 200
             assert (await client.get("/ready")).status_code == 200
 
     asyncio.run(main())
@@ -200,7 +204,7 @@ def test_a_database_that_comes_later_is_taken_up(tmp_path: Path) -> None:
         ):
             assert (await client.post(UPDATE, content=BODY, headers=BY_SECRET)).status_code == 503
             await asyncio.to_thread(server.execute, f'CREATE DATABASE "{name}"')
-            while (await client.get("/ready")).status_code != 200:
+            while (await client.get("/ready")).status_code != 200:  # noqa: ASYNC110 - there is nothing to wait on
                 await asyncio.sleep(0.1)
             assert (await client.post(UPDATE, content=BODY, headers=BY_SECRET)).status_code == 202
 
@@ -212,7 +216,11 @@ def test_nothing_personal_is_logged(bench: Bench, caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.DEBUG)
     body = listed("d1", "d2", name="Erika Mustermann", secret="xai-abcdefghijkl")
     answer = bench.post(UPDATE, body, BY_SECRET)
-    (line,) = [message for message in caplog.messages if "event=accepted" in message]
+
+    def lines(event: str) -> list[str]:
+        return [message for message in caplog.messages if f"event={event}" in message]
+
+    (line,) = lines("accepted")
     assert f"event_id={answer.json()['event']}" in line
     for fact in ("stream=documents", "keys=d1,d2", "items=2", "digest=", "path=/vmh/webhook/document/update"):
         assert fact in line
@@ -220,7 +228,8 @@ def test_nothing_personal_is_logged(bench: Bench, caplog: pytest.LogCaptureFixtu
     bench.post(UPDATE, body, BY_SECRET | {"x-webhook-secret": "wrong"})
     bench.post(UPDATE, listed("Erika Mustermann"), BY_SECRET)
     bench.post("/vmh/webhook/Mustermann/update", body, BY_SECRET)
-    assert sum("event=refused" in message for message in caplog.messages) == 4
-    assert "Mustermann" not in caplog.text
-    assert "xai-" not in caplog.text
-    assert BY_SECRET["x-webhook-secret"] not in caplog.text
+    assert len(lines("refused")) == 4
+    # httpx, the client of this test, logs addresses.
+    ours = " ".join(record.getMessage() for record in caplog.records if record.name != "httpx")
+    for text in ("Mustermann", "xai-", BY_SECRET["x-webhook-secret"]):
+        assert text not in ours

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
+from bitbylaw_pipeline.domain.errors import Permanent
 from bitbylaw_pipeline.domain.outcome import Result
 from bitbylaw_pipeline.inbox import egress
 from tests.sync.world import KLAGE, World, in_world, kinds
@@ -346,8 +349,10 @@ def test_contents_that_xai_cannot_take_give_a_reason_and_the_rest_goes_on(tmp_pa
         assert sorted(text.split(":")[0] for text in errors) == ["Permanent"] * 3
         assert len(world.files()) == 1
         await assert_in_step(world, good, matter)
-        for document in (empty, large, image):
-            assert (await world.sync(document)).result is Result.WITHHELD
+        for document, reason in ((empty, "empty_file"), (large, "too_large"), (image, "unreadable_type")):
+            with pytest.raises(Permanent) as again:
+                await world.sync(document)
+            assert again.value.reason == reason
 
     in_world(tmp_path, story, xai_max_file_bytes=4000)
 
@@ -435,5 +440,22 @@ def test_the_plan_is_printed_without_writing(tmp_path: Path) -> None:
         assert "because: file changed" in lines
         assert [call for call in world.calls if " GET " not in call] == []
         assert await world.runtime.streams["collections"].describe(f"{KLAGE}:{matter}") == ["nothing to do"]
+
+    in_world(tmp_path, story)
+
+
+def test_an_owner_type_out_of_sight_unlinks_nothing(tmp_path: Path) -> None:
+    """A role that may not read an owner type any more hides its link: the documents stay where they are, parked."""
+
+    async def story(world: World) -> None:
+        matter, document = await settled_document(world)
+        hidden = {"type": "hasMany", "entity": KLAGE, "foreign": "andere", "relationName": "andereDokumente"}
+        await world.seed({"entities": {"CDokumente": {"links": {"rumungsklages": hidden}}}})
+        await world.runtime.espocrm.metadata("entityDefs.CDokumente", fresh=True)
+        await world.want(document)
+        errors = await world.drain()
+        assert len(errors) == 1
+        assert "COLLECTION_OWNERS" in errors[0]
+        assert len(world.files_in(matter)) == 1
 
     in_world(tmp_path, story)

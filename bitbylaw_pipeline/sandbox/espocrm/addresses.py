@@ -25,6 +25,15 @@ def store_addresses(schema: EntitySchema, row: Row, values: Row, previous: Row) 
         elif field.name in values and values[field.name] != previous.get(field.name):
             others = [item for item in previous.get(data_name) or [] if not item["primary"]]
             row[data_name] = _with_primary(field, kind, values[field.name], others)
+        _set_flags(field, row, values)
+
+
+def _set_flags(field: Field, row: Row, values: Row) -> None:
+    for mark, key in (("IsOptedOut", "optOut"), ("IsInvalid", "invalid")):
+        flag = values.get(f"{field.name}{mark}")
+        if flag is not None:
+            items = row.get(f"{field.name}Data") or []
+            row[f"{field.name}Data"] = [{**item, key: flag} if item["primary"] else item for item in items]
 
 
 def same(field: Field, row: Row, sent: Any) -> bool:

@@ -144,7 +144,7 @@ class Composer:
     def slim_page(self, now: float, status: int, title: str, text: str) -> Answer:
         """One of the Slim framework's own HTML error pages: no X-Status-Reason."""
         headers = [(b"server", b"nginx"), (b"date", self._date_at(now)), _SLIM_HTML]
-        return Answer(status, headers, _SLIM_PAGE.format(title=f"{status} {title}", text=text).encode())
+        return Answer(status, headers, _SLIM_PAGE.format(title=title, text=text).encode())
 
     def nginx_page(self, now: float, status: int, title: str) -> Answer:
         """One of nginx's error pages: PHP never saw the request."""

@@ -93,22 +93,10 @@ def _check_field(espo: Espo, user: User, owner: str, field: str, role: str) -> N
 
 def _new_row(espo: Espo, user: User, name: str, content_type: Any, size: int, field: str, role: str) -> Row:
     now = espo.store.now()
-    return {
-        "id": espo.store.new_id(),
-        "name": name,
-        "deleted": False,
-        "type": content_type,
-        "size": size,
-        "field": field,
-        "isBeingUploaded": False,
-        "createdAt": now,
-        "modifiedAt": now,
-        "role": role,
-        "storage": "EspoUploadDir",
-        "storageFilePath": None,
-        "global": False,
-        "createdById": user.id,
-    }
+    row: Row = {"id": espo.store.new_id(), "name": name, "deleted": False, "size": size, "field": field}
+    row |= {"isBeingUploaded": False, "createdAt": now, "modifiedAt": now, "role": role}
+    row |= {"storage": "EspoUploadDir", "storageFilePath": None, "global": False, "createdById": user.id}
+    return row if content_type is None else {**row, "type": content_type}
 
 
 def seeded(espo: Espo, user: User, attachment_id: str, name: str, content_type: str, blob: Blob) -> Row:
@@ -211,7 +199,7 @@ def copy(espo: Espo, user: User, attachment_id: str, data: dict[str, Any]) -> di
         raise ApiError(400, "No parentType and relatedType passed.")
     _check_field(espo, user, owner, field, "Attachment")
     row, blob = download(espo, user, attachment_id)
-    new = _new_row(espo, user, row["name"], row["type"], row["size"], field, "Attachment")
+    new = _new_row(espo, user, row["name"], row.get("type"), row["size"], field, "Attachment")
     new |= {"parentType": owner} if data.get("parentType") else {"relatedType": owner}
     new["sourceId"] = row.get("sourceId") or row["id"]
     espo.store.tables["Attachment"].rows[new["id"]] = new

@@ -55,7 +55,7 @@ class Blob:
             for start in range(0, self._size, _CHUNK):
                 yield self._data[start : start + _CHUNK]
             return
-        piece = self._block * (_CHUNK // _BLOCK)
+        piece = self._block * -(-min(_CHUNK, self._size) // _BLOCK)
         for start in range(0, self._size, _CHUNK):
             # Each piece begins with its own position, or all pieces of a file would be alike.
             numbered = b"%012d " % start + piece[13:]

@@ -29,8 +29,8 @@ def created(espo: Espo, user: User, schema: EntitySchema, row: Row, given: Itera
         stored = name in row and (attribute.type != "addressData" or espo.release >= (10,))
         if stored or from_request or with_id:
             body[name] = presentation.value_of(espo, user, schema, row, attribute)
-        elif name == "isFollowed":
-            body[name] = False
+        elif attribute.type in ("isFollowed", "addressFlag"):
+            body[name] = bool(presentation.value_of(espo, user, schema, row, attribute))
     queue(espo, user, schema, row, f"{schema.name}.create", body)
 
 

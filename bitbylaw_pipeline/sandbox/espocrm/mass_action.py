@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bitbylaw_pipeline.sandbox.espocrm import access, links, search, search_params, stream
+from bitbylaw_pipeline.sandbox.espocrm import access, links, saving, search, search_params, stream
 from bitbylaw_pipeline.sandbox.espocrm.answers import ApiError, forbidden
-from bitbylaw_pipeline.sandbox.espocrm.records import coerced, save, writable
+from bitbylaw_pipeline.sandbox.espocrm.records import coerced, writable
 from bitbylaw_pipeline.sandbox.espocrm.schema import EntitySchema, Row
 from bitbylaw_pipeline.sandbox.espocrm.system import Espo, User
 from bitbylaw_pipeline.sandbox.espocrm.validate import validate
@@ -61,6 +61,6 @@ def _update_one(
         links.check_ids(espo, user, schema, values, row)
     except ApiError:
         return False
-    save(espo, user, schema, row, values, mass_update=True)
+    saving.save(espo, user, schema, row, values, mass_update=True)
     stream.record_action(espo, user, client, "update", schema.name, row)
     return True

@@ -59,10 +59,14 @@ def created(espo: Espo, user: User, schema: EntitySchema, row: Row, given: Itera
         name = attribute.name
         if name in hidden or (attribute.type == "bareIds" and name not in was_given):
             continue
-        if name in row or attribute.type == "bareIds":
-            if attribute.type != "addressFlag":
-                shown[name] = value_of(espo, user, schema, row, attribute)
-        elif attribute.type in _LOADED_AFTER_CREATE and _is_shown(user, schema, row, attribute):
+        if attribute.type == "addressFlag":
+            # A flag begins as false on a new record, also where there is no address yet.
+            shown[name] = bool(value_of(espo, user, schema, row, attribute))
+        elif (
+            name in row
+            or attribute.type == "bareIds"
+            or (attribute.type in _LOADED_AFTER_CREATE and _is_shown(user, schema, row, attribute))
+        ):
             shown[name] = value_of(espo, user, schema, row, attribute)
     return shown
 
@@ -81,6 +85,7 @@ def value_of(espo: Espo, user: User, schema: EntitySchema, row: Row, attribute: 
             return espo.store.name_of(schema.links[source].entity, row.get(f"{source}Id"))
         case "array":
             value = row.get(name)
+            # 10.0 gives the column an empty list by default; the new entity itself still has nothing set.
             return [] if value is None and espo.arrays_default_empty else value
         case "linkIds" | "bareIds" | "linkNames":
             return _linked(espo, schema, row, attribute)

@@ -13,6 +13,7 @@ from bitbylaw_pipeline.sandbox.espocrm import (
     links,
     mass_action,
     metadata_api,
+    open_api,
     records,
     search,
     search_params,
@@ -32,8 +33,9 @@ _ADMIN_ENTITIES = frozenset({"WebhookQueueItem", "WebhookEventQueueItem"})
 _METHODS_BY_DEPTH = {
     1: ("GET", "POST"),
     2: ("GET", "PUT", "PATCH", "DELETE"),
-    3: ("GET", "POST", "PUT", "DELETE"),
+    3: ("GET", "POST", "DELETE"),
 }
+_WITH_PUT = frozenset({"subscription", "starSubscription"})
 # Routes that are no controllers: their errors come with PHP's default content type, text/html.
 _ACTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("App", "user"): ("GET",),
@@ -92,16 +94,18 @@ class Routes:
         methods, action = self._methods(parts)
         if not methods:
             text = "The requested resource could not be found. Please verify the URI and try again."
-            return self._composer.slim_page(now, 404, "Not Found", text)
+            return self._composer.slim_page(now, 404, "404 Not Found", text)
         if request.method not in methods:
             text = "The request method is not supported for the requested resource."
-            return self._composer.slim_page(now, 405, "Method Not Allowed", text)
+            page = self._composer.slim_page(now, 405, "405 Method Not Allowed", text)
+            page.headers.append((b"allow", ", ".join(methods).encode()))
+            return page
         controller = not action
         try:
             user = authenticate(espo, request)
             if parts[0] == "Attachment" and len(parts) == 3 and parts[1] == "file":
                 row, blob = attachments.download(espo, user, parts[2])
-                return self._composer.download(now, blob, row["type"], row["name"])
+                return self._composer.download(now, blob, row.get("type"), row["name"])
             value = self._special(request, user, parts) if action else self._entity(request, user, parts)
             is_new_webhook = request.method == "POST" and parts == ["Webhook"]
             return self._composer.json(now, value, 201 if is_new_webhook else 200)
@@ -109,7 +113,7 @@ class Routes:
             return self._composer.error(now, error, controller=controller)
         except PhpCrash:
             text = "A website error has occurred. Sorry for the temporary inconvenience."
-            return self._composer.slim_page(now, 500, "Application Error", text)
+            return self._composer.slim_page(now, 500, "Slim Application Error", text)
 
     def _methods(self, parts: list[str]) -> tuple[tuple[str, ...], bool]:
         """The methods of a route (none: no such route) and whether it is an action rather than a controller."""
@@ -124,6 +128,8 @@ class Routes:
             return (_ATTACHMENT_ACTIONS[parts[1]],), True
         if len(parts) == 3 and parts[1] == "action":
             return ("GET", "POST", "PUT"), False
+        if len(parts) == 3 and parts[2] in _WITH_PUT:
+            return ("GET", "POST", "PUT", "DELETE"), False
         return _METHODS_BY_DEPTH.get(len(parts), ()), False
 
     def _special(self, request: Request, user: User, parts: list[str]) -> Any:
@@ -138,7 +144,7 @@ class Routes:
             case ["GlobalStream"]:
                 return stream.of_all(espo, user, search_params.parse(espo, request))
             case ["OpenApi"]:
-                return metadata_api.open_api(espo, user)
+                return open_api.open_api(espo, user)
             case ["Attachment", "copy", attachment_id]:
                 return attachments.copy(espo, user, attachment_id, parsed_body(request))
             case _:

@@ -9,10 +9,11 @@ from typing import Any
 from bitbylaw_pipeline.sandbox.espocrm import access, presentation
 from bitbylaw_pipeline.sandbox.espocrm.answers import ApiError
 from bitbylaw_pipeline.sandbox.espocrm.collation import fold
+from bitbylaw_pipeline.sandbox.espocrm.comparisons import Predicate
 from bitbylaw_pipeline.sandbox.espocrm.schema import EntitySchema, Row
 from bitbylaw_pipeline.sandbox.espocrm.search_params import SearchParams
 from bitbylaw_pipeline.sandbox.espocrm.system import Espo, User
-from bitbylaw_pipeline.sandbox.espocrm.where import Predicate, Where, lower_bound
+from bitbylaw_pipeline.sandbox.espocrm.where import Where, lower_bound
 
 HAS_MORE, NO_MORE = -1, -2
 # MariaDB refuses a negative LIMIT, and EspoCRM answers what the database refuses with an empty 500.

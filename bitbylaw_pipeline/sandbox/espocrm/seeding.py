@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Any
 
-from bitbylaw_pipeline.sandbox.espocrm import addresses, attachments, model, webhooks
+from bitbylaw_pipeline.sandbox.espocrm import addresses, attachments, model, system_model, webhooks
 from bitbylaw_pipeline.sandbox.espocrm.blobs import Blob
 from bitbylaw_pipeline.sandbox.espocrm.schema import EntitySchema, compile_entity
 from bitbylaw_pipeline.sandbox.espocrm.system import DEFAULT_CONFIG, Espo, LinkHook, User
@@ -100,7 +100,7 @@ def _list_of(document: Document, key: str) -> list[Any]:
 def reset(espo: Espo, model_name: str = "recorded") -> None:
     """Empty the stand-in and give it the data model, the user sync with all rights, and an admin."""
     espo.clear()
-    for name, defs in model.system_model().items():
+    for name, defs in system_model.system_model().items():
         espo.store.add_schema(compile_entity(name, defs, stream=False, is_object=name == "User"))
     for name, defs in model.model(model_name).items():
         _compile(espo, name, defs)

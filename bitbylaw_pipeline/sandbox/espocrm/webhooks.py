@@ -112,7 +112,9 @@ def _check_count(espo: Espo, user: User) -> None:
 
 
 def check_target(espo: Espo, url: str) -> None:
-    """9.3.2 and later refuse targets inside the own network. Raises ApiError 400."""
+    """9.3.2 and later refuse targets inside the own network, 10.0 also what is no URL. Raises ApiError 400."""
+    if espo.release >= (10,) and not (urlsplit(url).scheme and urlsplit(url).hostname):
+        raise failure("Webhook", "url", "valid")
     if espo.release >= _INTERNAL_CHECK_SINCE and is_refused_target(espo, url):
         raise failure("Webhook", "url", "notInternal")
 
