@@ -17,7 +17,7 @@ from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
 from bitbylaw_pipeline.settings import Settings
 from webhook_sensor_app.addresses import Address, LinkAddress
-from webhook_sensor_app.readiness import check_tables, open_database, prepare
+from webhook_sensor_app.readiness import WAIT_SECONDS, check_tables, open_database, prepare
 from webhook_sensor_app.receiver import Receiver, error_response
 from webhook_sensor_app.refusal import Refusal, unavailable
 from webhook_sensor_app.store import MAX_WAITING
@@ -87,7 +87,8 @@ def _ready(database: Database) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(_: Request) -> Response:
         try:
             # The way that webhooks take, so that it is that way which is tried.
-            await database.run(check_tables)
+            async with asyncio.timeout(WAIT_SECONDS):
+                await database.run(check_tables)
         except Exception as error:  # noqa: BLE001 - whatever it is, we are not ready
             log.warning("not_ready", error=type(error).__name__)
             sentence = "The state database cannot be reached, or has no tables yet."

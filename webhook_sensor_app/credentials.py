@@ -46,7 +46,7 @@ class Credentials:
     async def check(self, headers: Headers, address: Address | LinkAddress) -> SignedHead:
         """Every credential that is there must hold, and one must be there; raises Refusal (401).
 
-        Raises DatabaseUnavailable if the registered webhooks cannot be read.
+        Raises DatabaseUnavailable or TimeoutError if the registered webhooks cannot be read.
         """
         secrets = headers.getlist(SECRET_HEADER)
         given = [(value, is_hex) for name, is_hex in ((HEADER, True), (RAW_HEADER, False))

@@ -98,14 +98,16 @@ class Receiver:
 
 def error_response(refusal: Refusal) -> Response:
     """The refusal as JSON."""
-    return JSONResponse({"error": refusal.sentence}, refusal.status)
+    # Kept open, the connection of a sender that dawdled would have the time for a head once more.
+    headers = {"connection": "close"} if refusal.status == 408 else None
+    return JSONResponse({"error": refusal.sentence}, refusal.status, headers)
 
 
 def _refusal(error: Exception) -> Refusal:
     match error:
         case Refusal():
             return error
-        case DatabaseUnavailable():
+        case DatabaseUnavailable() | TimeoutError():
             return unavailable("database_unavailable")
         case _:
             return unavailable("unexpected")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.schema import webhook
 
+WAIT_SECONDS = 1.0
 KEEP_SECONDS = 5.0
 UNKNOWN_SECONDS = 1.0
 """How soon an unknown id is looked for again: a new registration counts at once, a flood of made-up ids costs
@@ -56,7 +57,10 @@ class Registrations:
         self._reading: asyncio.Task[None] | None = None
 
     async def find(self, webhook_id: str) -> Registration | None:
-        """The registration of that id, None if there is none; raises DatabaseUnavailable and CipherError."""
+        """The registration of that id, None if there is none.
+
+        Raises DatabaseUnavailable, TimeoutError if the database does not answer soon, and CipherError.
+        """
         age = self._clock() - self._read_at
         if age > (KEEP_SECONDS if webhook_id in self._known else UNKNOWN_SECONDS):
             await self._read_once()
@@ -66,7 +70,8 @@ class Registrations:
         # All who wait share one read: one after the other they would wait out a dead database's timeout in a row.
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
-        await asyncio.shield(self._reading)
+        async with asyncio.timeout(WAIT_SECONDS):
+            await asyncio.shield(self._reading)
 
     async def _read(self) -> None:
         try:

@@ -11,6 +11,8 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import aiohttp
 
@@ -19,6 +21,14 @@ from bitbylaw_pipeline.bench.firm import MATTER_TYPE, BenchDocument
 from bitbylaw_pipeline.bench.sandbox_process import ESPOCRM_KEY, MANAGEMENT_KEY, XAI_KEY, Sandbox
 
 FIELDS = ("espocrm_entity_type", "espocrm_entity_id", "espocrm_document_id", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Seconds from a document's first call to its link being made, and to its end."""
+
+    linked: float
+    whole: float
 
 
 class BareLoop:
@@ -36,7 +46,7 @@ class BareLoop:
         }
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> BareLoop:
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -62,21 +72,20 @@ class BareLoop:
 
     async def run(
         self, documents: Sequence[BenchDocument], collections: Mapping[str, str], at_once: int
-    ) -> list[float]:
-        """Syncs all documents, `at_once` at a time; returns the seconds that each took."""
+    ) -> list[Taken]:
+        """Syncs all documents, `at_once` at a time; returns what each took."""
         waiting: Iterator[BenchDocument] = iter(documents)
-        taken: list[float] = []
+        taken: list[Taken] = []
 
         async def work() -> None:
             for document in waiting:
-                started = time.perf_counter()
-                await self._sync(document, collections[document.matter_id])
-                taken.append(time.perf_counter() - started)
+                taken.append(await self._sync(document, collections[document.matter_id]))
 
         await asyncio.gather(*(work() for _ in range(at_once)))
         return taken
 
-    async def _sync(self, document: BenchDocument, collection_id: str) -> None:
+    async def _sync(self, document: BenchDocument, collection_id: str) -> Taken:
+        started = time.perf_counter()
         url = f"{self._espocrm}/CDokumente/{document.id}"
         record = json.loads(await self._call("GET", url, self._espocrm_headers))
         content = await self._call(
@@ -94,6 +103,7 @@ class BareLoop:
             self._management_headers,
             body={"fields": fields},
         )
+        linked = time.perf_counter()
         written = {
             "xaiId": file_id,
             "xaiSyncedHash": md5,
@@ -105,6 +115,7 @@ class BareLoop:
         version = {"X-Version-Number": str(record["versionNumber"])}
         await self._call("PUT", url, {**self._espocrm_headers, **version}, body=written)
         json.loads(await self._call("GET", url, self._espocrm_headers))
+        return Taken(linked - started, time.perf_counter() - started)
 
     async def _upload(self, document: BenchDocument, content: bytes, sha256: str) -> str:
         boundary = "bench-0123456789abcdef0123456789abcdef"

@@ -5,36 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.bench.database_servers import BenchProblem
 from bitbylaw_pipeline.bench.firm import MATTER_TYPE
-from bitbylaw_pipeline.bench.sandbox_process import ESPOCRM_KEY, MANAGEMENT_KEY, XAI_KEY, Sandbox
 from bitbylaw_pipeline.inbox import collection_states, work_queue
-from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.entity_pass import Finished
 from bitbylaw_pipeline.wiring import Runtime
 
 WEBHOOK_EVENTS = 50
 """As many as EspoCRM puts into one webhook at most (`facts/espocrm.md` 11)."""
 PATIENCE_SECONDS = 120.0
-
-
-def engine_settings(sandbox: Sandbox, given: dict[str, Any]) -> Settings:
-    """Settings for the stand-ins; `given` are state, Redis and folders. Nothing is read from a `.env`."""
-    return Settings.load(
-        _env_file=None,
-        espocrm_api_base_url=f"{sandbox.espocrm_url}/api/v1",
-        espocrm_api_key=ESPOCRM_KEY,
-        xai_api_key=XAI_KEY,
-        xai_management_key=MANAGEMENT_KEY,
-        xai_api_base_url=f"{sandbox.xai_url}/api/v1",
-        xai_management_base_url=f"{sandbox.xai_url}/management/v1",
-        xai_egress="field",
-        **given,
-    )
 
 
 class EngineRun:

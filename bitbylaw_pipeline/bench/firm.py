@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bitbylaw_pipeline.bench.sandbox_process import Sandbox
@@ -82,13 +82,23 @@ async def add_documents(
 
 def _document(label: str, number: int, matter_id: str, size: int) -> BenchDocument:
     document_id = record_id("document", label, number)
-    content = file_bytes(document_id, size=size)
-    return BenchDocument(
+    empty = BenchDocument(
         id=document_id,
         attachment_id=record_id("attachment", label, number),
         matter_id=matter_id,
         name=f"Schriftsatz {number:05d}.txt",
-        size=size,
+        size=0,
+        md5="",
+        sha256="",
+    )
+    return with_content(empty, file_bytes(document_id, size=size))
+
+
+def with_content(document: BenchDocument, content: bytes) -> BenchDocument:
+    """The document once it has this file."""
+    return replace(
+        document,
+        size=len(content),
         md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
         sha256=hashlib.sha256(content).hexdigest(),
     )

@@ -46,14 +46,6 @@ class LedgerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A place in both ledgers: what came later is what a stretch of work called."""
-
-    espocrm: int
-    xai: int
-
-
-@dataclass(frozen=True, slots=True)
 class Sandbox:
     """Where the stand-ins listen, their process, and a client for their control routes."""
 
@@ -74,25 +66,37 @@ class Sandbox:
         """Adds records, files and links to the stand-in of EspoCRM."""
         await self.control(self.espocrm_url, "POST", "seed", document)
 
+    async def set_latency(self, milliseconds: float) -> None:
+        """Every call takes so much longer from now on; 0 takes that away."""
+        for root in (self.espocrm_url, self.xai_url):
+            await self.control(root, "DELETE", "faults")
+            if milliseconds:
+                fault = {"kind": "latency", "path": ".*", "seconds": milliseconds / 1000}
+                await self.control(root, "POST", "faults", fault)
+
+    async def set_switches(self, **switches: Any) -> None:
+        """Turns switches of xAI's stand-in."""
+        await self.control(self.xai_url, "POST", "switches", switches)
+
+    async def count(self, root: str, name: str) -> int:
+        """How often a route (`PUT /api/v1/CDokumente/{id}`) of one stand-in was called since the ledgers were reset."""
+        counts = await self.control(root, "GET", "counts")
+        return int(counts.get(name, 0))
+
     async def reset_ledgers(self) -> None:
         """Forgets the requests so far, so that no ledger outgrows what it keeps."""
         for root in (self.espocrm_url, self.xai_url):
             await self.control(root, "DELETE", "ledger")
 
-    async def mark(self) -> Mark:
-        """The present end of both ledgers."""
-        # A `since` beyond any number: only the total comes back.
-        totals = [
-            (await self.control(root, "GET", f"ledger?since={10**12}"))["total"]
-            for root in (self.espocrm_url, self.xai_url)
-        ]
-        return Mark(*totals)
-
-    async def calls_since(self, mark: Mark) -> list[LedgerRow]:
-        """Every request after the mark, of both systems, in the order of arrival."""
+    async def calls_since_reset(self) -> list[LedgerRow]:
+        """Every request since `reset_ledgers`, of both systems, in the order of arrival."""
         rows: list[LedgerRow] = []
-        for root, since in ((self.espocrm_url, mark.espocrm), (self.xai_url, mark.xai)):
-            found = await self.control(root, "GET", f"ledger?since={since}")
+        for root in (self.espocrm_url, self.xai_url):
+            found = await self.control(root, "GET", "ledger")
+            if found["total"] != len(found["entries"]):
+                raise BenchProblem(
+                    "The sandbox's ledger has forgotten its first entries: measure fewer documents."
+                )
             rows += [_row(entry) for entry in found["entries"]]
         return sorted(rows, key=lambda row: row.at)
 

@@ -28,7 +28,7 @@ from bitbylaw_pipeline.cli.programs import Program, Programs
 from bitbylaw_pipeline.cli.screen import screen
 from bitbylaw_pipeline.cli.services import Services, fetch_status, free_port, is_free
 from bitbylaw_pipeline.cli.setup_espocrm import set_up
-from bitbylaw_pipeline.cli.state import with_key
+from bitbylaw_pipeline.cli.state import open_own_state, with_key
 from bitbylaw_pipeline.cli.up import private_folder, running, stopped_by_signals
 from bitbylaw_pipeline.demo.day import Day, Interrupted
 from bitbylaw_pipeline.demo.expectations import Verdict
@@ -41,7 +41,6 @@ from bitbylaw_pipeline.logs import configure_process
 from bitbylaw_pipeline.sandbox.samples.matters import sample_firm
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document
 from bitbylaw_pipeline.settings import Settings
-from bitbylaw_pipeline.wiring import open_database
 
 UI_PORT = 3000
 
@@ -109,7 +108,7 @@ def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
         if stop.is_set():
             raise Interrupted
         _seed(stage.ports)
-        database = open_database(stage.settings)
+        database = open_own_state(stage.settings)
         try:
             asyncio.run(set_up(stage.settings, database, apply=True))
         finally:
@@ -150,7 +149,7 @@ def _live_through(
         for programs in running_programs:
             programs.raise_if_one_ended()
 
-    database: Database = open_database(stage.settings)
+    database: Database = open_own_state(stage.settings)
     try:
         with Person(f"{stage.ports.espocrm_url}/api/v1") as person:
             camera = Camera(stage.ports.espocrm_url, stage.ports.xai_url, database)

@@ -14,11 +14,10 @@ from bitbylaw_pipeline.cli.espocrm_checks import check_espocrm
 from bitbylaw_pipeline.cli.findings import Finding, bad, print_findings
 from bitbylaw_pipeline.cli.own_checks import check_redis, check_settings, check_spool, check_state
 from bitbylaw_pipeline.cli.screen import OK, WARNING, WRONG, screen
-from bitbylaw_pipeline.cli.state import load_settings, state_file
+from bitbylaw_pipeline.cli.state import load_settings, open_own_state, state_file
 from bitbylaw_pipeline.cli.xai_checks import check_xai
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
-from bitbylaw_pipeline.wiring import open_database
 
 
 @click.command()
@@ -71,4 +70,4 @@ async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
 
 def _open_existing(settings: Settings) -> Database | None:
     file = state_file(settings)
-    return None if file is not None and not file.exists() else open_database(settings)
+    return None if file is not None and not file.exists() else open_own_state(settings)

@@ -13,7 +13,7 @@ from bitbylaw_pipeline.cli.espocrm_model import check_model, existing_types
 from bitbylaw_pipeline.cli.findings import Finding, print_findings
 from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.cli.screen import OK, WRONG, screen, table
-from bitbylaw_pipeline.cli.state import load_settings
+from bitbylaw_pipeline.cli.state import load_settings, open_own_state
 from bitbylaw_pipeline.cli.webhook_plan import Change, plan_webhooks, webhook_needs
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
 from bitbylaw_pipeline.clients.espocrm_webhooks import Webhook
@@ -21,7 +21,6 @@ from bitbylaw_pipeline.domain.errors import OutcomeUnknown
 from bitbylaw_pipeline.inbox import webhooks
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
-from bitbylaw_pipeline.wiring import open_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def setup_espocrm(is_applied: bool) -> None:
     """
     settings = load_settings(make_key=is_applied)
     settings.require("espocrm_api_base_url", "espocrm_api_key", "receiver_public_url")
-    database = open_database(settings)
+    database = open_own_state(settings)
     try:
         done = asyncio.run(set_up(settings, database, apply=is_applied))
     finally:

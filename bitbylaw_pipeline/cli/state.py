@@ -95,10 +95,18 @@ def open_state(settings: Settings) -> Iterator[Database]:
         raise Problem(
             f"There is no state at {file} yet: start bitbylaw up, or set DAGSTER_HOME or STATE_DB_URL."
         )
-    from bitbylaw_pipeline.wiring import open_database  # noqa: PLC0415  # it imports the clients
-
-    database = open_database(settings)
+    database = open_own_state(settings)
     try:
         yield database
     finally:
         database.close()
+
+
+def open_own_state(settings: Settings) -> Database:
+    """The state database, made where it is not there yet; close it. Raises SettingsError for a URL of another kind."""
+    from bitbylaw_pipeline.wiring import open_database  # noqa: PLC0415  # it imports the clients
+
+    try:
+        return open_database(settings)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None

@@ -16,9 +16,9 @@ from bitbylaw_pipeline.cli.draining import Draining
 from bitbylaw_pipeline.cli.programs import Programs
 from bitbylaw_pipeline.cli.screen import screen
 from bitbylaw_pipeline.cli.services import Services
-from bitbylaw_pipeline.cli.state import load_settings
+from bitbylaw_pipeline.cli.state import load_settings, open_own_state
 from bitbylaw_pipeline.cli.status import EGRESS_IN_WORDS
-from bitbylaw_pipeline.wiring import REQUIRED, open_database
+from bitbylaw_pipeline.wiring import REQUIRED
 
 
 @click.command()
@@ -64,7 +64,7 @@ def running(
 
     Raises Problem if a part ends by itself or does not get ready.
     """
-    database = open_database(services.settings)
+    database = open_own_state(services.settings)
     draining = Draining(services.settings, database)
     draining.clear()
     try:

@@ -33,6 +33,20 @@ stream = StreamAssets(
     systems=frozenset({"espocrm", "xai-management"}),
 )
 
+# What the documents' flow reads. Not a detour: depending on a partitioned asset, a run without partition tags fails
+# before its body, as soon as that asset has been materialized once (Dagster looks for the partitions it reads from).
+collection_ids = dg.AssetSpec(
+    dg.AssetKey(["espocrm", "collection_ids"]),
+    description="The field xaiCollectionId on each owner in EspoCRM: where a document learns which collections it is for.",
+    deps=[COLLECTIONS],
+    group_name="espocrm",
+    kinds={"espocrm"},
+    owners=OWNERS,
+    tags=describe_tags("espocrm"),
+    code_version="1",
+    metadata={"field": "xaiCollectionId"},
+)
+
 collections = build_stream_assets(stream)
 collections_job = build_stream_job(stream)
 collections_queue = build_queue_sensor(stream, collections_job)

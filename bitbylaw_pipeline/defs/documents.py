@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bitbylaw_pipeline.defs.collections import COLLECTIONS
+from bitbylaw_pipeline.defs.collections import collection_ids
 from bitbylaw_pipeline.defs.espocrm import DOKUMENTE
 from bitbylaw_pipeline.orchestration.asset_facts import OWNERS, describe_tags
 from bitbylaw_pipeline.orchestration.document_checks import egress_check, failed_indexing_check
@@ -18,10 +18,6 @@ FILES = dg.AssetKey(["xai", "files"])
 COLLECTION_DOCUMENTS = dg.AssetKey(["xai", "collection_documents"])
 
 DOCUMENTS = partitions_of("documents")
-
-# Lineage alone: documents and owners have partitions of their own, and which document belongs to which owner is
-# EspoCRM's to say. Dagster's default (each depends on all) makes a backfill evaluate every pair.
-FROM_COLLECTIONS = dg.AssetDep(COLLECTIONS, partition_mapping=dg.SpecificPartitionsPartitionMapping([]))
 
 stream = StreamAssets(
     name="documents",
@@ -42,7 +38,7 @@ stream = StreamAssets(
         dg.AssetSpec(
             COLLECTION_DOCUMENTS,
             description="The document's membership in the collection of every owner it is linked to in EspoCRM.",
-            deps=[FILES, DOKUMENTE, FROM_COLLECTIONS],
+            deps=[FILES, DOKUMENTE, collection_ids],
             skippable=True,
             partitions_def=DOCUMENTS,
             group_name="xai",

@@ -86,7 +86,7 @@ def _open_postgresql(url: URL, wait_seconds: float, pool_size: int) -> Engine:
     # A process that is stopped in the middle of a transaction would hold the writers' lock for ever.
     settings = (
         f"SET lock_timeout = {max(1, int(wait_seconds * 1000))}; SET statement_timeout = 60000; "
-        "SET idle_in_transaction_session_timeout = 15000; SET default_transaction_isolation = 'read committed'"
+        "SET idle_in_transaction_session_timeout = 5000; SET default_transaction_isolation = 'read committed'"
     )
 
     @event.listens_for(engine, "connect")

@@ -91,7 +91,8 @@ async def _hand_to_queue(runtime: "Runtime", stream: str, keys: Sequence[str]) -
 
 
 def _failure(missing: Sequence[str], results: dict[str, Finished], asked: int) -> dg.Failure:
-    reasons = [f"{key}: {_reason(results.get(key))}" for key in missing[:SAMPLE]]
+    # Some reasons begin with the key by themselves.
+    reasons = [f"{key}: {_reason(results.get(key)).removeprefix(f'{key} ')}" for key in missing[:SAMPLE]]
     description = (
         reasons[0] if len(missing) == 1 else f"{len(missing)} of {asked} ended without a materialization."
     )

@@ -63,10 +63,10 @@ class Claiming:
             return Catch()
         return catch
 
-    async def seize(self, keys: Sequence[str]) -> set[str]:
+    async def seize(self, keys: Sequence[str]) -> Catch:
         """Wants and claims those of the keys that nobody holds, in one transaction: no batch can come in between.
 
-        Returns the keys claimed; raises DatabaseUnavailable.
+        Raises DatabaseUnavailable.
         """
 
         def look(conn: Connection) -> Catch:
@@ -80,7 +80,7 @@ class Claiming:
 
         catch = await self._take(look)
         await self.outage_watch.ask_paused(catch.pauses)
-        return {claim.key for claim in catch.claims}
+        return catch
 
     async def want(self, keys: Sequence[str]) -> None:
         """Leaves the keys to whoever works on the stream."""

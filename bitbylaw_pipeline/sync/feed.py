@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +22,7 @@ from bitbylaw_pipeline.domain.errors import Permanent, SyncError, Unexpected
 from bitbylaw_pipeline.inbox import document_states, events, feed_cursors, work_queue
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
+from bitbylaw_pipeline.inbox.work_queue import EVENT_PRIORITY, SWEEP_PRIORITY
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.outage import OutageWatch
 
@@ -148,57 +149,63 @@ class ChangeFeed:
         total = pages = 0
         async for page in self.espocrm.iterate_changed(source.entity_type, reached):
             pages += 1
+            if page.server_time is None:
+                raise Unexpected(
+                    "EspoCRM's answer carries no Date, so the feed cannot move on.", system=ESPOCRM
+                )
+            server_time = datetime.fromtimestamp(page.server_time, UTC)
             rows = [
                 FeedRow(row.id, row.modified_at, row.version) for row in page.rows if is_record_id(row.id)
             ]
             fresh = [row for row in rows if row.mark not in marks]
+            if page.rows:
+                reached = (page.rows[-1].modified_at, page.rows[-1].id)
+            place = self._place(reached, server_time)
             marks.update(row.mark for row in rows)
-            if rows:
-                reached = (rows[-1].modified_at, rows[-1].id)
-            if page.server_time is None:
-                raise Unexpected(
-                    "EspoCRM's answer carries no Date, so the feed cannot move on.", system="espocrm"
-                )
-            server_time = datetime.fromtimestamp(page.server_time, UTC)
-            line = (server_time - timedelta(seconds=self.settings.feed_overlap_seconds)).strftime(STAMP)
-            # Never past the server's time less the overlap; what lies behind that line is remembered as seen.
-            place = min(reached or ("", ""), (line, ""))
-            marks = {mark for mark in marks if mark.split("@")[1] >= place[0]}
-            total += await self._want(source, fresh, (*place, sorted(marks)), server_time)
+            if place is not None:
+                marks = {mark for mark in marks if mark.split("@")[1] >= place[0]}
+            total += await self._capture(source, fresh, place, marks, server_time)
+            # What lies before the line is read to its end: the next poll would only begin with it again.
             if pages >= MOST_PAGES and place == reached:
                 return total, not page.is_last
         return total, False
 
-    async def _want(
+    def _place(self, reached: tuple[str, str] | None, server_time: datetime) -> tuple[str, str] | None:
+        """From where the next poll reads: never past the server's time less the overlap; None is from the beginning.
+
+        What was seen behind that line already is remembered by its mark.
+        """
+        line = (server_time - timedelta(seconds=self.settings.feed_overlap_seconds)).strftime(STAMP)
+        return None if reached is None else min(reached, (line, ""))
+
+    async def _capture(
         self,
         source: FeedSource,
         rows: Sequence[FeedRow],
-        place: tuple[str, str, list[str]],
+        place: tuple[str, str] | None,
+        seen: Iterable[str],
         server_time: datetime,
     ) -> int:
         """Commits the wants and the cursor together: a cursor never passes what was not captured."""
         event_id = uuid.uuid4().hex
         bulk_line = (server_time - BULK_AGE).strftime(STAMP)
+        marks = sorted(seen)
+        modified_at, record_id = place or (None, None)
 
         def commit(conn: Connection) -> int:
             now = self.database.now(conn)
             own = self._own_echoes(conn, source, rows)
             foreign = [row for row in rows if row.id not in own]
-            for priority in (0, 1):
+            for priority in (EVENT_PRIORITY, SWEEP_PRIORITY):
                 chosen = [row for row in foreign if (row.modified_at < bulk_line) == bool(priority)]
                 if chosen:
                     keys = list(dict.fromkeys(source.key(row.id) for row in chosen))
                     work_queue.want(conn, now, source.stream, keys, priority=priority)
-            events.record(
-                conn,
-                now,
-                "feed",
-                source.topic,
-                [(source.entity_type, row.id, "update") for row in foreign],
-                hashlib.sha256("".join(row.mark for row in foreign).encode()).hexdigest(),
-                event_id,
-            )
-            feed_cursors.put(conn, now, source.entity_type, *place)
+            if foreign:
+                items = [(source.entity_type, row.id, "update") for row in foreign]
+                digest = hashlib.sha256("".join(row.mark for row in foreign).encode()).hexdigest()
+                events.record(conn, now, "feed", source.topic, items, digest, event_id)
+            feed_cursors.put(conn, now, source.entity_type, modified_at, record_id, marks)
             return len(foreign)
 
         wanted = await self.database.run(commit)

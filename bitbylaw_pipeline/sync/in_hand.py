@@ -135,8 +135,6 @@ class InHand:
         if not claims:
             return
         try:
-            await self.database.run(
-                lambda conn: work_queue.release(conn, self.database.now(conn), claims)
-            )
+            await self.database.run(lambda conn: work_queue.release(conn, self.database.now(conn), claims))
         except DatabaseUnavailable:
             log.warning("leases_left", entities=len(claims))

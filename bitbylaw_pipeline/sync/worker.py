@@ -57,6 +57,7 @@ class Worker:
     feed: ChangeFeed | None = None
     _something: asyncio.Event = field(default_factory=asyncio.Event)
     _reason: str = "stopped"
+    _is_down: bool = False
     _hand: InHand = field(init=False)
     _claiming: Claiming = field(init=False)
     _completion: Completion = field(init=False)
@@ -92,7 +93,16 @@ class Worker:
         await self._among([self._heed(stop)], self._take_all(list(asked_for), wait_seconds))
         if stop.is_set():
             return list(collected.values())
-        return [collected.get(key) or _not_free(key, wait_seconds) for key in asked_for]
+        return [collected.get(key) or self._not_done(key, wait_seconds) for key in asked_for]
+
+    def _not_done(self, key: str, wait_seconds: float) -> Finished:
+        why = (
+            f"{key} needs a system that is down and was not back within {wait_seconds:.0f} s (see bitbylaw status)"
+            if self._is_down
+            else f"{key} is being synced by a batch and did not become free within {wait_seconds:.0f} s"
+        )
+        error = Transient(f"{why}: launch the partition again, or leave it to the batch.")
+        return Finished(key, None, error, is_parked=False, seconds=wait_seconds, calls=0)
 
     # the frame
 
@@ -180,10 +190,12 @@ class Worker:
             self._something.clear()
             await self._put_back()
             room = max(0, self.settings.sync_concurrency - self._hand.unfinished)
-            taken = await self._claiming.seize(keys[:room]) if keys and room else set()
+            catch = await self._claiming.seize(keys[:room]) if keys and room else Catch()
+            taken = {claim.key for claim in catch.claims}
             # Those at the head may be held for long: let the others have their turn.
             keys = [key for key in keys[room:] + keys[:room] if key not in taken]
             if not len(self._hand) and time.monotonic() > deadline:
+                self._is_down = not catch.pauses.is_open
                 await self._claiming.want(keys)
                 return
             if not taken:
@@ -238,11 +250,3 @@ async def _cancelled(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _not_free(key: str, wait_seconds: float) -> Finished:
-    error = Transient(
-        f"{key} did not become free within {wait_seconds:.0f} s: a batch is at work on it, or a system that it needs "
-        "is down (see bitbylaw status). It stays in the queue, and the batch will see to it."
-    )
-    return Finished(key, None, error, is_parked=False, seconds=wait_seconds, calls=0)

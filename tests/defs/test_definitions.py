@@ -8,6 +8,7 @@ import pytest
 from dagster._core.definitions.repository_definition import RepositoryDefinition
 
 from bitbylaw_pipeline.definitions import defs
+from bitbylaw_pipeline.defs import collections, documents
 from bitbylaw_pipeline.settings import DEFAULT_OWNERS
 
 
@@ -22,7 +23,7 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
     keys = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
     assert keys == {
         "espocrm/dokumente", "espocrm/raeumungsklagen", "espocrm/mietinkassos", "espocrm/accounts",
-        "espocrm/beteiligte", "xai/collections", "xai/files", "xai/collection_documents", "xai/drift",
+        "espocrm/beteiligte", "espocrm/collection_ids", "xai/collections", "xai/files", "xai/collection_documents", "xai/drift",
     }  # fmt: skip
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     assert set(sensors) == {
@@ -70,7 +71,13 @@ def test_lineage(repository: RepositoryDefinition) -> None:
     """A file comes from a document, a membership from a file, a document and a collection."""
     graph = repository.asset_graph
     parents = graph.get(dg.AssetKey(["xai", "collection_documents"])).parent_keys
-    assert {key.to_user_string() for key in parents} == {"xai/files", "xai/collections", "espocrm/dokumente"}
+    assert {key.to_user_string() for key in parents} == {
+        "xai/files",
+        "espocrm/collection_ids",
+        "espocrm/dokumente",
+    }
+    above = graph.get(dg.AssetKey(["espocrm", "collection_ids"])).parent_keys
+    assert {key.to_user_string() for key in above} == {"xai/collections"}
     assert {key.to_user_string() for key in graph.get(dg.AssetKey(["xai", "files"])).parent_keys} == {
         "espocrm/dokumente"
     }
@@ -86,6 +93,15 @@ def test_stream_assets_are_free_of_what_breaks_them(repository: RepositoryDefini
         assert job.get_node_named(node.name).definition.retry_policy is None  # type: ignore[attr-defined]
 
 
+def test_no_stream_asset_depends_on_a_partitioned_one(repository: RepositoryDefinition) -> None:
+    """A batch has no partition tags: with a partitioned asset above it, it fails before its body."""
+    graph = repository.asset_graph
+    for stream in (collections.stream, documents.stream):
+        for key in stream.asset_keys:
+            above = graph.get(key).parent_keys - set(stream.asset_keys)
+            assert [parent for parent in above if graph.get(parent).is_partitioned] == []
+
+
 def test_loading_reaches_nothing_and_reads_no_environment() -> None:
     """Definitions load in an empty environment, open no connection, and leave the clients unloaded."""
     script = """
@@ -94,6 +110,7 @@ def refuse(*_):
     raise RuntimeError("a connection at import")
 socket.socket.connect = refuse
 from bitbylaw_pipeline.definitions import defs
+from bitbylaw_pipeline.defs import collections, documents
 defs().get_repository_def().get_all_jobs()
 print([name for name in ("httpx", "aiohttp", "redis", "pandas", "alembic") if name in sys.modules])
 """

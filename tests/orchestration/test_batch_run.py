@@ -1,14 +1,26 @@
 """Batch runs: what they materialize, what they leave alone, and how they end."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import dagster as dg
+import pytest
 
 from bitbylaw_pipeline.inbox import batches, work_queue
 from tests.orchestration.toy import FILES, MEMBERSHIPS, TOYS
-from tests.orchestration.workbench import Workbench, signal_when
+from tests.orchestration.workbench import Workbench, signal_when, workbench
 
 
-def test_batch_materializes_each_entity_on_its_own_partition(bench: Workbench) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workbench]:
+    """A workbench all on SQLite, and one all on PostgreSQL."""
+    with workbench(tmp_path, state=request.param, dagster=request.param) as made:
+        yield made
+
+
+def test_batch_materializes_each_entity_on_its_own_partition(either_bench: Workbench) -> None:
     """A batch logs one materialization per entity and asset, none without a partition, and completes the rows."""
+    bench = either_bench
     bench.want("ok-1", "ok-2", "ok-3")
     result = bench.run_batch()
     assert result.success

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -99,7 +100,7 @@ def test_a_huge_body_is_refused_and_takes_no_memory(receiver: ReceiverProcess) -
 def test_many_events_in_a_body_take_no_memory(receiver: ReceiverProcess) -> None:
     """A body of the largest size, all of it events: refused without building them all."""
     before = receiver.peak_bytes()
-    body = json.dumps([{"id": "d"}] * 80_000).encode()
+    body = json.dumps([{"id": "d"}] * 70_000).encode()
     assert len(body) < LIMIT
     for _ in range(3):
         assert httpx.post(receiver.url + UPDATE, content=body, headers=BY_SECRET).status_code == 400
@@ -149,9 +150,7 @@ def test_a_connection_serves_several_requests(receiver: ReceiverProcess, state_u
     with _connect(receiver) as sock:
         sock.sendall(requests)
         _, received = _answer(sock)
-    assert [line.split()[1] for line in received.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == [
-        b"202", b"400", b"202"
-    ]  # fmt: skip
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"202", b"400", b"202"]
     database = Database.open(state_url)
     found = database.read(lambda connection: events.listing(connection, limit=1000))
     assert {"p1", "p2"} <= {row.entity_id for row in found}
@@ -217,7 +216,7 @@ async def _read_all(reader: asyncio.StreamReader) -> None:
 def test_a_slow_body_is_told_so(receiver: ReceiverProcess) -> None:
     """A body that does not come to its end is answered 408, after which EspoCRM tries again."""
     with _connect(receiver) as sock:
-        sock.sendall(_head(100, "connection: close") + b"[")
+        sock.sendall(_head(100) + b"[")
         assert _answer(sock)[0] == 408
 
 
@@ -253,6 +252,7 @@ def test_sigterm_waits_for_a_commit(tmp_path: Path) -> None:
     database = Database.open(url)
     body = listed("d1")
     with ReceiverProcess(url, tmp_path) as receiver, _connect(receiver) as sock:
+        assert httpx.get(receiver.url + "/ready").status_code == 200
         with writing_elsewhere(database):
             sock.sendall(_head(len(body)) + body)
             receiver.send(signal.SIGTERM)

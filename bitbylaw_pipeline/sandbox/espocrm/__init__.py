@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from bitbylaw_pipeline.sandbox.espocrm.app import create_app
+from bitbylaw_pipeline.sandbox.espocrm.app import EspoSandbox, create_app
 
-__all__ = ["create_app"]
+__all__ = ["EspoSandbox", "create_app"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,9 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from bitbylaw_pipeline.sandbox.clock import SandboxClock
 from bitbylaw_pipeline.sandbox.control import SandboxControl
-from bitbylaw_pipeline.sandbox.espocrm import link_hook, seeding, state
+from bitbylaw_pipeline.sandbox.espocrm import link_hook, seed_example, seeding, state
 from bitbylaw_pipeline.sandbox.espocrm.answers import Answer, Composer
-from bitbylaw_pipeline.sandbox.espocrm.delivery import WebhookJob
+from bitbylaw_pipeline.sandbox.espocrm.clockwork import Clockwork
 from bitbylaw_pipeline.sandbox.espocrm.routes import Routes
 from bitbylaw_pipeline.sandbox.espocrm.system import VERSIONS, Espo, Request
 from bitbylaw_pipeline.sandbox.exchange import send_body, send_json
@@ -61,12 +59,7 @@ class EspoApp:
         self._espo = espo
         self._composer = Composer(int(espo.clock.now()))
         self._routes = Routes(espo, self._composer)
-        self._job: WebhookJob | None = None
-        self._ticker: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._job_loop: asyncio.AbstractEventLoop | None = None
-        self._clock_moved = asyncio.Event()
-        espo.clock.subscribe(self._on_clock)
+        self._clockwork = Clockwork(espo)
         self._control: dict[tuple[str, str], Callable[[bytes, dict[str, list[str]]], Awaitable[Any]]] = {
             ("POST", "/sandbox/seed"): self._seed,
             ("GET", "/sandbox/seed"): self._show_seed_form,
@@ -81,7 +74,7 @@ class EspoApp:
             return
         if scope["type"] != "http":
             return
-        self._keep_ticking()
+        self._clockwork.keep_ticking()
         path: str = scope["path"]
         if path.startswith("/sandbox/"):
             await self._answer_control(scope, receive, send)
@@ -114,55 +107,13 @@ class EspoApp:
         client = scope.get("client") or ("127.0.0.1", 0)
         return self._routes.answer(Request(method, path, query, headers, client[0], body))
 
-    # The webhook job's own clockwork
-
-    def _on_clock(self) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._clock_moved.set)
-
-    def _keep_ticking(self) -> None:
-        period = self._espo.config["webhookPeriodSeconds"]
-        if not period or (self._ticker is not None and not self._ticker.done()):
-            return
-        self._loop = asyncio.get_running_loop()
-        self._clock_moved = asyncio.Event()
-        self._ticker = self._loop.create_task(self._tick(self._espo.clock.now() + period))
-
-    async def _tick(self, due: float) -> None:
-        """Run the job every webhookPeriodSeconds of the sandbox clock, until the period is taken away.
-
-        `due` is the first run. Runs that a jump of the clock leaves behind are not made up for, as with cron.
-        """
-        clock = self._espo.clock
-        while period := self._espo.config["webhookPeriodSeconds"]:
-            left = min(due - clock.now(), period)
-            if left <= 0:
-                due = clock.now() + period
-                with contextlib.suppress(RuntimeError):
-                    await self._webhook_job().run()
-                continue
-            self._clock_moved.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if clock.pinned else left):
-                    await self._clock_moved.wait()
-            # The period may have been made shorter meanwhile.
-            due = min(due, clock.now() + (self._espo.config["webhookPeriodSeconds"] or 0))
-
-    def _webhook_job(self) -> WebhookJob:
-        # Made anew per event loop: a lock belongs to the loop that first waited for it.
-        loop = asyncio.get_running_loop()
-        if self._job is None or self._job_loop is not loop:
-            self._job_loop, self._job = loop, WebhookJob(self._espo)
-        return self._job
-
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                if self._ticker is not None:
-                    self._ticker.cancel()
+                self._clockwork.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -190,12 +141,12 @@ class EspoApp:
         except ValueError:
             raise ValueError("The seed must be one JSON object.") from None
         made = seeding.seed(self._espo, document)
-        self._clock_moved.set()
-        self._keep_ticking()
+        self._clockwork.look_again()
+        self._clockwork.keep_ticking()
         return made
 
     async def _show_seed_form(self, _: bytes, __: dict[str, list[str]]) -> Any:
-        return seeding.EXAMPLE
+        return seed_example.EXAMPLE
 
     async def _reset(self, _: bytes, __: dict[str, list[str]]) -> Any:
         seeding.reset(self._espo)
@@ -211,14 +162,14 @@ class EspoApp:
             raise ValueError("times is a number or the word all.")
         runs: list[dict[str, Any]] = []
         while times == "all" or len(runs) < int(times):
-            runs.append(await self._webhook_job().run())
+            runs.append(await self._clockwork.job().run())
             if times == "all" and not runs[-1]["events"] and not runs[-1]["sent"]:
                 break
         sent = [one for run in runs for one in run["sent"]]
         return {
             "events": sum(run["events"] for run in runs),
             "sent": sent,
-            "waiting": self._webhook_job().waiting(),
+            "waiting": self._clockwork.job().waiting(),
         }
 
 

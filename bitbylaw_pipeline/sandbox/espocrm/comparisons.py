@@ -40,6 +40,9 @@ def compare(attribute: Attribute, get: Getter, kind: str, value: Any) -> Predica
     make = _COMPARISONS.get(kind)
     if make is None:
         raise ApiError(400, f"Unknown where item type '{kind}'.")
+    if attribute.type == "datetime":
+        # Stored moments have the right form already; reading a feed is the one list that has to be quick.
+        return make(get, str, _moments(value))
     return make(get, _key_for(attribute), value)
 
 
@@ -64,9 +67,13 @@ def _without_value(get: Getter, kind: str) -> Predicate | None:
 def _key_for(attribute: Attribute) -> Callable[[Any], Any]:
     if attribute.type in _NUMBER_TYPES:
         return floatval
-    if attribute.type == "datetime":
-        return moment_key
     return _text_key
+
+
+def _moments(value: Any) -> Any:
+    if isinstance(value, list):
+        return [moment_key(one) for one in value if not isinstance(one, list | dict | None)]
+    return None if value is None else moment_key(value)
 
 
 def moment_key(value: Any) -> str:

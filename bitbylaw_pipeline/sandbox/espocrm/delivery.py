@@ -20,7 +20,6 @@ from bitbylaw_pipeline.sandbox.espocrm.system import Espo
 
 DONE, RETRY, LOST, GONE = "success", "retried", "failed_final", "webhook_removed"
 _RETRIED_STATUSES = frozenset({401, 403, 404, 405, 408, 500, 503})
-_KEPT_ITEMS = 20_000
 _NOT_SENT = ("User-Agent", "Accept-Encoding")
 
 
@@ -93,9 +92,6 @@ class WebhookJob:
         empty = {"processedAt": None, "processAt": None, "webhookName": None}
         values = {**target, **empty, "createdAt": store.now(), "status": "Pending", "attempts": 0}
         store.add_system_row("WebhookQueueItem", {**values, "webhookId": hook["id"]})
-        rows = store.tables["WebhookQueueItem"].rows
-        if len(rows) > _KEPT_ITEMS and rows[oldest := next(iter(rows))]["status"] != "Pending":
-            del rows[oldest]
 
     def _due(self, webhook_id: str | None = None) -> list[Row]:
         now = self._espo.store.now()

@@ -12,8 +12,6 @@ from bitbylaw_pipeline.sandbox.espocrm.system import Espo, User
 _NEVER_SENT = frozenset(
     {"isFollowed", "followersIds", "followersNames", "modifiedAt", "streamUpdatedAt", "versionNumber"}
 )
-# More than this many done events are of no use to anybody and would only fill memory during a benchmark.
-_KEPT_EVENTS = 20_000
 
 
 def created(espo: Espo, user: User, schema: EntitySchema, row: Row, given: Iterable[str]) -> None:
@@ -64,7 +62,6 @@ def queue(espo: Espo, user: User, schema: EntitySchema, row: Row, event: str, bo
     """Write the event row."""
     if not schema.is_object:
         return
-    table = espo.store.tables["WebhookEventQueueItem"].rows
     item = espo.store.add_system_row(
         "WebhookEventQueueItem",
         {
@@ -79,7 +76,3 @@ def queue(espo: Espo, user: User, schema: EntitySchema, row: Row, event: str, bo
         },
     )
     espo.unprocessed_events.append(item["id"])
-    if len(table) > _KEPT_EVENTS:
-        oldest = next(iter(table))
-        if table[oldest]["isProcessed"]:
-            del table[oldest]

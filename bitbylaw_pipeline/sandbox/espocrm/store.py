@@ -5,12 +5,17 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from bitbylaw_pipeline.sandbox.clock import SandboxClock
 from bitbylaw_pipeline.sandbox.espocrm.blobs import Blob
 from bitbylaw_pipeline.sandbox.espocrm.php import timestamp
 from bitbylaw_pipeline.sandbox.espocrm.schema import EntitySchema, Link, Row
+
+# Histories and queues of a long benchmark would fill memory; older rows are of no use to anybody.
+_KEPT_SYSTEM_ROWS = 20_000
+_TRIMMED_AT_ONCE = 5_000
 
 
 class Table:
@@ -155,5 +160,16 @@ class Store:
         row: Row = {"id": self.new_id(), "deleted": False, **values}
         if "number" in self.schemas[entity].fields:
             row["number"] = self.next_number(entity)
-        self.tables[entity].rows[row["id"]] = row
+        rows = self.tables[entity].rows
+        rows[row["id"]] = row
+        if len(rows) > _KEPT_SYSTEM_ROWS + _TRIMMED_AT_ONCE:
+            self._trim(rows)
         return row
+
+    @staticmethod
+    def _trim(rows: dict[str, Row]) -> None:
+        # Many at once: a dict whose first key is deleted again and again gets slow to find its first key.
+        for row_id in list(islice(rows, _TRIMMED_AT_ONCE)):
+            row = rows[row_id]
+            if row.get("isProcessed") is not False and row.get("status") != "Pending":
+                del rows[row_id]

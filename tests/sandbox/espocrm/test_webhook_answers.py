@@ -82,7 +82,8 @@ def test_treats_each_answer_as_the_recorded_server_did(version: str, wanted: str
 
     async def main() -> None:
         async with receiver() as listening, server(version) as running:
-            url, config = f"{listening.url}/hook", {}
+            url = f"{listening.url}/hook"
+            config: dict[str, Any] = {}
             if wanted[:3].isdigit():
                 listening.answer = answering(int(wanted[:3]))
             elif wanted == REFUSED:

@@ -51,7 +51,9 @@ def test_a_run_takes_twenty_events_and_sends_them_as_one_batch() -> None:
                 await change(running, f"B{number}")
             await running.run_webhooks("4")
             assert [len(batch) for batch in values_of(listening)] == [20, 20, 20, 5]
-            assert sum(values_of(listening), []) == [f"B{number}" for number in range(65)]
+            assert [value for batch in values_of(listening) for value in batch] == [
+                f"B{number}" for number in range(65)
+            ]
 
     asyncio.run(main())
 

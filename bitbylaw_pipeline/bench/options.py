@@ -1,0 +1,31 @@
+"""The sizes of a run; the defaults keep the whole benchmark below six minutes on two cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MATTERS = 10
+WARM_UP_DOCUMENTS = 48
+AIM_LATENCY_MS = 5.0
+"""The latency of each call under which the aim of the burst is judged (`facts/performance.md` 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for; durations in seconds."""
+
+    documents: int = 300
+    repetitions: int = 3
+    latency_ms: tuple[float, ...] = (AIM_LATENCY_MS, 0.0)
+    trickle_seconds: float = 60.0
+    trickle_rate: float = 2.0
+    cold_tries: int = 3
+    load_seconds: float = 5.0
+    open_loop_rate: float = 100.0
+    open_loop_seconds: float = 15.0
+    call_documents: int = 3
+
+
+def latency_label(milliseconds: float) -> str:
+    """How a latency is named in a table."""
+    return f"{milliseconds:g} ms a call" if milliseconds else "no latency"
