@@ -25,7 +25,7 @@ async def check_agreement(
 
     `collections` are collection ids by matter id. Without `database` (the bare loop) only the two systems are compared.
     """
-    records, xai = await sandbox.documents(), await sandbox.xai_state()
+    records, xai = await sandbox.records(documents[0].entity_type), await sandbox.xai_state()
     files = {file["id"]: file for file in xai["files"]}
     by_name: dict[str, int] = {}
     for file in files.values():

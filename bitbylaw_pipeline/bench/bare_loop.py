@@ -79,14 +79,15 @@ class BareLoop:
 
         async def work() -> None:
             for document in waiting:
-                taken.append(await self._sync(document, collections[document.matter_id]))
+                took = await self._sync(document, collections[document.matter_id])
+                taken.append(took)
 
         await asyncio.gather(*(work() for _ in range(at_once)))
         return taken
 
     async def _sync(self, document: BenchDocument, collection_id: str) -> Taken:
         started = time.perf_counter()
-        url = f"{self._espocrm}/CDokumente/{document.id}"
+        url = f"{self._espocrm}/{document.entity_type}/{document.id}"
         record = json.loads(await self._call("GET", url, self._espocrm_headers))
         content = await self._call(
             "GET", f"{self._espocrm}/Attachment/file/{record['dokumentId']}", self._espocrm_headers

@@ -8,7 +8,7 @@ import time
 from bitbylaw_pipeline.bench.agreement import check_agreement
 from bitbylaw_pipeline.bench.burst_trial import WRITE_BACK, Pair, Trial, check_same_calls, measure, numbers
 from bitbylaw_pipeline.bench.database_servers import BenchProblem
-from bitbylaw_pipeline.bench.firm import add_documents
+from bitbylaw_pipeline.bench.firm import BARE_TYPE, DOCUMENT_TYPE, add_documents
 from bitbylaw_pipeline.bench.options import AIM_LATENCY_MS, Options, latency_label
 from bitbylaw_pipeline.bench.queue_watch import until_quiet
 from bitbylaw_pipeline.bench.report import Section
@@ -32,11 +32,11 @@ async def measure_burst(pipeline: WholePipeline, options: Options) -> Section:
         aim = AIM if latency == AIM_LATENCY_MS and pipeline.ground.postgres else None
         found += numbers(pairs, latency_label(latency), aim=aim, how=how)
     await sandbox.set_latency(0)
-    notes = [
+    note = (
         "`batches` is the code server with the batch runs in it; CPU counts from the first send until Dagster has every "
         "materialization. `bench` is this process: sending, and watching the ledger."
-    ]
-    return Section("burst", "Burst through the whole pipeline", found, notes)
+    )
+    return Section("burst", "Burst through the whole pipeline", found, [note])
 
 
 async def _repeat(pipeline: WholePipeline, options: Options, latency: float, number: int) -> Pair:
@@ -52,7 +52,8 @@ async def _repeat(pipeline: WholePipeline, options: Options, latency: float, num
 async def _one(pipeline: WholePipeline, count: int, label: str, *, is_ours: bool) -> Trial:
     sandbox = pipeline.ground.sandbox
     matters = pipeline.matters if is_ours else pipeline.bare_matters
-    made = await add_documents(sandbox, f"{label}-{is_ours}", count, matters)
+    entity_type = DOCUMENT_TYPE if is_ours else BARE_TYPE
+    made = await add_documents(sandbox, label, count, matters, entity_type=entity_type)
 
     async def work() -> None:
         if not is_ours:

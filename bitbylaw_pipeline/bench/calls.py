@@ -158,7 +158,9 @@ class CallsBench:
 
 
 def _names(rows: Sequence[LedgerRow]) -> tuple[str, ...]:
-    return tuple(row.name for row in rows)
+    return tuple(
+        f"{row.method} {row.system}{row.route.removeprefix('/api').removeprefix('/v1')}" for row in rows
+    )
 
 
 def _section(costs: Sequence[Mapping[str, Cost]]) -> Section:

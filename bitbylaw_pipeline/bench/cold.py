@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from bitbylaw_pipeline.bench.firm import add_documents
+from bitbylaw_pipeline.bench.firm import DOCUMENT_TYPE, add_documents
 from bitbylaw_pipeline.bench.options import Options, latency_label
 from bitbylaw_pipeline.bench.queue_watch import STREAMS, until_no_batch, until_quiet
 from bitbylaw_pipeline.bench.report import Number, Section
@@ -29,11 +29,11 @@ async def measure_cold(pipeline: WholePipeline, options: Options) -> Section:
         "5 s), the run's start and its imports, then the document"
     )
     number = Number("webhook to linked, no batch alive", found.median, "s", how, found.lowest, found.highest)
-    notes = [
+    note = (
         "A batch lingers after its last work and is rotated after ten minutes; only the first event after a longer "
         "quiet pays this."
-    ]
-    return Section("cold", "From cold", [number], notes, details=seconds)
+    )
+    return Section("cold", "From cold", [number], [note], details=seconds)
 
 
 async def _try(pipeline: WholePipeline, number: int) -> float:
@@ -46,7 +46,7 @@ async def _try(pipeline: WholePipeline, number: int) -> float:
     await until_quiet(database)
     rows = await sandbox.calls_since_reset()
     await pipeline.check([document])
-    file_id = str((await sandbox.documents())[document.id]["xaiId"])
+    file_id = str((await sandbox.records(DOCUMENT_TYPE))[document.id]["xaiId"])
     return linked_at(rows, {file_id: document.id})[document.id] - sent
 
 

@@ -8,7 +8,7 @@ from bitbylaw_pipeline.bench.agreement import check_agreement
 from bitbylaw_pipeline.bench.bare_loop import BareLoop
 from bitbylaw_pipeline.bench.burst_trial import Pair, Trial, check_same_calls, measure, numbers
 from bitbylaw_pipeline.bench.engine import EngineRun, make_collections
-from bitbylaw_pipeline.bench.firm import add_documents, add_matters, open_firm
+from bitbylaw_pipeline.bench.firm import BARE_TYPE, DOCUMENT_TYPE, add_documents, add_matters, open_firm
 from bitbylaw_pipeline.bench.ground import Ground, settings_of
 from bitbylaw_pipeline.bench.options import AIM_LATENCY_MS, MATTERS, WARM_UP_DOCUMENTS, Options, latency_label
 from bitbylaw_pipeline.bench.report import Section
@@ -79,7 +79,8 @@ class _EngineBench:
         matters: Sequence[str] = self._ours if is_ours else self._theirs
         collections = self._our_collections if is_ours else self._their_collections
         sandbox = self._ground.sandbox
-        made = await add_documents(sandbox, f"engine-{label}-{is_ours}", count, matters)
+        entity_type = DOCUMENT_TYPE if is_ours else BARE_TYPE
+        made = await add_documents(sandbox, f"engine-{label}", count, matters, entity_type=entity_type)
 
         async def work() -> None:
             if is_ours:

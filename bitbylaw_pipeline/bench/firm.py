@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bitbylaw_pipeline.bench.sandbox_process import Sandbox
+from bitbylaw_pipeline.sandbox.espocrm import model
 
+DOCUMENT_TYPE = "CDokumente"
+BARE_TYPE = "CVergleich"
+"""The same entity type under another name, for the bare loop: written back under the first one, its documents would
+come to the pipeline through the change feed, and it would work on them while the other is measured."""
 MATTER_TYPE = "CVmhRumungsklage"
 MATTER_LINK = "rumungsklages"
 OWNER_LINKS = ("rumungsklages", "mietinkassos", "accounts", "beteiligtes")
@@ -24,6 +29,7 @@ class BenchDocument:
     """A document as it was put into EspoCRM: `size` in bytes, hashes of its file in hex."""
 
     id: str
+    entity_type: str
     attachment_id: str
     matter_id: str
     name: str
@@ -37,10 +43,10 @@ def record_id(*parts: object) -> str:
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:17]
 
 
-def file_bytes(document_id: str, version: int = 1, size: int = FILE_BYTES) -> bytes:
+def file_bytes(document_id: str, version: int = 1) -> bytes:
     """A text file that no other document or version has."""
     line = f"{document_id} {version} Lorem ipsum dolor sit amet.\n".encode()
-    return (line * (size // len(line) + 1))[:size]
+    return (line * (FILE_BYTES // len(line) + 1))[:FILE_BYTES]
 
 
 async def open_firm(sandbox: Sandbox) -> None:
@@ -50,15 +56,28 @@ async def open_firm(sandbox: Sandbox) -> None:
             "reset": True,
             "model": "kanzlei",
             "entities": {
-                "CDokumente": {
-                    "linkMultipleFields": list(OWNER_LINKS),
-                    "optimisticConcurrencyControl": True,
-                }
+                DOCUMENT_TYPE: {"linkMultipleFields": list(OWNER_LINKS)},
+                BARE_TYPE: _twin_of_documents(),
             },
             # EspoCRM's own two-minute job would be another measurement; webhooks are sent by the benchmark.
             "config": {"webhookPeriodSeconds": 0},
         }
     )
+
+
+def _twin_of_documents() -> dict[str, Any]:
+    twin = model.model("kanzlei")[DOCUMENT_TYPE]
+    for name in OWNER_LINKS:
+        link = twin["links"][name]
+        # A table of its own: in the shared one its rows would be the documents'.
+        link["relationName"] += "Vergleich"
+    return {
+        "fields": twin["fields"],
+        "links": twin["links"],
+        "stream": True,
+        "optimisticConcurrencyControl": True,
+        "linkMultipleFields": list(OWNER_LINKS),
+    }
 
 
 async def add_matters(sandbox: Sandbox, label: str, count: int) -> list[str]:
@@ -71,27 +90,33 @@ async def add_matters(sandbox: Sandbox, label: str, count: int) -> list[str]:
 
 
 async def add_documents(
-    sandbox: Sandbox, label: str, count: int, matters: Sequence[str], size: int = FILE_BYTES
+    sandbox: Sandbox,
+    label: str,
+    count: int,
+    matters: Sequence[str],
+    *,
+    entity_type: str = DOCUMENT_TYPE,
 ) -> list[BenchDocument]:
-    """New documents, each with a file of `size` bytes, spread over the matters."""
-    made = [_document(label, number, matters[number % len(matters)], size) for number in range(count)]
+    """New documents, each with a file of 64 KiB, spread over the matters."""
+    made = [_document(entity_type, label, number, matters[number % len(matters)]) for number in range(count)]
     for start in range(0, count, SEED_AT_ONCE):
         await sandbox.seed(_seed(made[start : start + SEED_AT_ONCE]))
     return made
 
 
-def _document(label: str, number: int, matter_id: str, size: int) -> BenchDocument:
-    document_id = record_id("document", label, number)
+def _document(entity_type: str, label: str, number: int, matter_id: str) -> BenchDocument:
+    document_id = record_id(entity_type, label, number)
     empty = BenchDocument(
         id=document_id,
-        attachment_id=record_id("attachment", label, number),
+        entity_type=entity_type,
+        attachment_id=record_id("attachment", entity_type, label, number),
         matter_id=matter_id,
         name=f"Schriftsatz {number:05d}.txt",
         size=0,
         md5="",
         sha256="",
     )
-    return with_content(empty, file_bytes(document_id, size=size))
+    return with_content(empty, file_bytes(document_id))
 
 
 def with_content(document: BenchDocument, content: bytes) -> BenchDocument:
@@ -105,7 +130,7 @@ def with_content(document: BenchDocument, content: bytes) -> BenchDocument:
 
 
 def _seed(documents: Sequence[BenchDocument]) -> dict[str, Any]:
-    files = [attachment(one.attachment_id, one, file_bytes(one.id, size=one.size)) for one in documents]
+    files = [attachment(one.attachment_id, one, file_bytes(one.id)) for one in documents]
     records = [
         {
             "id": one.id,
@@ -117,7 +142,7 @@ def _seed(documents: Sequence[BenchDocument]) -> dict[str, Any]:
         }
         for one in documents
     ]
-    return {"attachments": files, "records": {"CDokumente": records}}
+    return {"attachments": files, "records": {documents[0].entity_type: records}}
 
 
 def attachment(attachment_id: str, document: BenchDocument, content: bytes) -> dict[str, Any]:
@@ -127,6 +152,6 @@ def attachment(attachment_id: str, document: BenchDocument, content: bytes) -> d
         "name": document.name,
         "type": "text/plain",
         "contentBase64": base64.b64encode(content).decode(),
-        "relatedType": "CDokumente",
+        "relatedType": document.entity_type,
         "relatedId": document.id,
     }

@@ -66,19 +66,25 @@ def conditions(database: str) -> dict[str, Any]:
 
 
 def show(section: Section, console: Console) -> None:
-    """Prints one scenario's table."""
-    table = Table(title=section.title, title_justify="left", title_style="bold", expand=False)
-    for name, justify in (("what", "left"), ("value", "right"), ("range", "right"), ("aim", "left")):
-        table.add_column(name, justify=justify, no_wrap=name == "value")  # type: ignore[arg-type]
-    table.add_column("how it was measured", ratio=1)
+    """Prints one scenario's table; how each number was measured stands below it, once for those measured alike."""
+    hows = list(dict.fromkeys(number.how for number in section.numbers))
+    table = Table(title=section.title, title_justify="left", title_style="bold")
+    table.add_column("what", min_width=30)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("range", justify="right", no_wrap=True)
+    table.add_column("aim")
+    table.add_column("how", justify="right")
     for number in section.numbers:
         spread = (
             "" if number.low is None or number.high is None else f"{fmt(number.low)} - {fmt(number.high)}"
         )
-        table.add_row(number.name, f"{fmt(number.value)} {number.unit}", spread, _verdict(number), number.how)
+        how = str(1 + hows.index(number.how))
+        table.add_row(number.name, f"{fmt(number.value)} {number.unit}", spread, _verdict(number), how)
     console.print(table)
+    for place, how in enumerate(hows, 1):
+        console.print(f"  {place}  {how}", highlight=False, soft_wrap=True)
     for note in section.notes:
-        console.print(f"  {note}", highlight=False)
+        console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
     console.print()
 
 

@@ -100,10 +100,10 @@ class Sandbox:
             rows += [_row(entry) for entry in found["entries"]]
         return sorted(rows, key=lambda row: row.at)
 
-    async def documents(self) -> dict[str, dict[str, Any]]:
-        """EspoCRM's documents by id."""
-        state = await self.control(self.espocrm_url, "GET", "state?entity=CDokumente")
-        return {record["id"]: record for record in state["records"]["CDokumente"]}
+    async def records(self, entity_type: str) -> dict[str, dict[str, Any]]:
+        """EspoCRM's records of one type by id."""
+        state = await self.control(self.espocrm_url, "GET", f"state?entity={entity_type}")
+        return {record["id"]: record for record in state["records"][entity_type]}
 
     async def xai_state(self) -> dict[str, Any]:
         """xAI's files and collections."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bitbylaw_pipeline.bench.database_servers import BenchProblem
-from bitbylaw_pipeline.bench.firm import BenchDocument, add_documents
+from bitbylaw_pipeline.bench.firm import BARE_TYPE, DOCUMENT_TYPE, BenchDocument, add_documents
 from bitbylaw_pipeline.bench.options import AIM_LATENCY_MS, Options, latency_label
 from bitbylaw_pipeline.bench.queue_watch import until_quiet
 from bitbylaw_pipeline.bench.report import Number, Section
@@ -35,7 +35,9 @@ async def measure_trickle(pipeline: WholePipeline, options: Options) -> Section:
     await sandbox.set_latency(latency)
     moments = list(schedule(options.trickle_rate, options.trickle_seconds))
     made = await add_documents(sandbox, "trickle", len(moments), pipeline.matters)
-    bare = await add_documents(sandbox, "trickle-bare", BARE_DOCUMENTS, pipeline.bare_matters)
+    bare = await add_documents(
+        sandbox, "trickle", BARE_DOCUMENTS, pipeline.bare_matters, entity_type=BARE_TYPE
+    )
     alone = await pipeline.bare.run(bare, pipeline.bare_collections, 1)
     await sandbox.reset_ledgers()
     sent = await _send_all(pipeline, made, moments)
@@ -46,12 +48,12 @@ async def measure_trickle(pipeline: WholePipeline, options: Options) -> Section:
     journeys = await _journeys(pipeline, made, sent, rows)
     label = f"{options.trickle_rate:g} events/s for {options.trickle_seconds:g} s, {latency_label(latency)}"
     found = _numbers(journeys, [taken.linked for taken in alone], label)
-    notes = [
+    note = (
         f"Latency {AIM_LATENCY_MS:g} ms a call by default; times of both sides come from one clock. A batch lingers and "
         "is woken over Redis; the change feed is polled meanwhile, but the documents' stamps are old: only the webhook "
         "brings them in."
-    ]
-    return Section("trickle", "Trickle on a warm pipeline", found, notes)
+    )
+    return Section("trickle", "Trickle on a warm pipeline", found, [note])
 
 
 async def _send_all(
@@ -74,7 +76,7 @@ async def _journeys(
     sent: Mapping[str, float],
     rows: Sequence[LedgerRow],
 ) -> list[Journey]:
-    records = await pipeline.ground.sandbox.documents()
+    records = await pipeline.ground.sandbox.records(DOCUMENT_TYPE)
     file_ids = {str(records[document.id]["xaiId"]): document.id for document in documents}
     linked = linked_at(rows, file_ids)
     found = []

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 from sqlalchemy import Connection, create_engine, text
@@ -44,10 +44,10 @@ class WholePipeline:
     session: aiohttp.ClientSession
     matters: Sequence[str]
     bare: BareLoop
-    bare_matters: Sequence[str]
-    bare_collections: dict[str, str]
-    collections: dict[str, str]
     dagster_url: str
+    collections: dict[str, str] = field(default_factory=dict)
+    bare_matters: Sequence[str] = ()
+    bare_collections: dict[str, str] = field(default_factory=dict)
 
     async def notify(self, ids: Sequence[str]) -> None:
         """Sends webhooks for these documents, 50 events each, one after the other."""
@@ -81,7 +81,6 @@ async def open_whole_pipeline(ground: Ground) -> AsyncIterator[WholePipeline]:
     sandbox = ground.sandbox
     await open_firm(sandbox)
     matters = await add_matters(sandbox, "pipeline", MATTERS)
-    bare_matters = await add_matters(sandbox, "bare", MATTERS)
     folder = ground.new_folder()
     dagster_url = ground.new_database("dagster") if ground.postgres else ""
     more = {"dagster_postgres_url": dagster_url} if dagster_url else {}
@@ -92,12 +91,13 @@ async def open_whole_pipeline(ground: Ground) -> AsyncIterator[WholePipeline]:
         registration = register(database)
         with running_pipeline(environment_of(values), folder) as programs:
             async with aiohttp.ClientSession() as session, BareLoop(sandbox) as bare:
-                collections = await bare.create_collections(bare_matters)
                 opened = WholePipeline(
-                    ground, programs, settings, database, registration, session, matters, bare, bare_matters,
-                    collections, {}, dagster_url,
-                )  # fmt: skip
+                    ground, programs, settings, database, registration, session, matters, bare, dagster_url
+                )
                 await _warm_up(opened)
+                # Only now: the change feed's first reading takes in all matters that there are.
+                opened.bare_matters = await add_matters(sandbox, "bare", MATTERS)
+                opened.bare_collections = await bare.create_collections(opened.bare_matters)
                 yield opened
     finally:
         database.close()

@@ -138,8 +138,6 @@ def _check_field(need: FieldNeed, parts: Mapping[str, Any]) -> Iterator[Finding]
         yield odd(
             AREA, f"{name} is read-only, also for us.", f"take that away in {where}; hide it by the layout."
         )
-    else:
-        yield fine(AREA, f"{name} is there ({kind}).")
 
 
 def _check_status_options(settings: Settings, parts: Mapping[str, Any]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ with four connections: 6 ms of CPU an event, which held a batch of documents to 
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from dagster import DagsterEventType, Field, StringSource
@@ -24,12 +25,12 @@ _BATCHABLE = ({DagsterEventType.ASSET_MATERIALIZATION}, {DagsterEventType.ASSET_
 
 
 class EnvironmentStorage(DagsterSqliteStorage, ConfigurableClass):
-    """The storage that `dagster.yaml` names; `base_dir` is where SQLite's files go."""
+    """The storage that `dagster.yaml` names; `base_dir` is where SQLite's files go, by default `Settings.home`."""
 
     @classmethod
     def config_type(cls) -> Any:
-        """One field: the folder of the SQLite files."""
-        return {"base_dir": Field(StringSource)}
+        """One field, for tests: the folder of the SQLite files."""
+        return {"base_dir": Field(StringSource, is_required=False)}
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # Dagster's own subclasses narrow it, too
@@ -42,7 +43,10 @@ class EnvironmentStorage(DagsterSqliteStorage, ConfigurableClass):
             from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415
 
             return DagsterPostgresStorage(postgres_url=with_driver(url), inst_data=inst_data)
-        return cls.from_local(base_dir=config_value["base_dir"], inst_data=inst_data)
+        # The same folder as the state's. Not required in the environment: `dg` and `dagster definitions validate` are
+        # called without it in the project's folder.
+        home = os.environ.get("DAGSTER_HOME") or str(Path(".bitbylaw").absolute())
+        return cls.from_local(base_dir=config_value.get("base_dir", home), inst_data=inst_data)
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data=inst_data)

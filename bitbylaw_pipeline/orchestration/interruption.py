@@ -47,8 +47,9 @@ async def _with_stop(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]], re
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int, _: FrameType | None) -> None:
+        if not received:
+            loop.call_soon_threadsafe(stop.set)
         received.append(number)
-        loop.call_soon_threadsafe(stop.set)
 
     with _handlers(on_signal):
         return await work(stop)

@@ -19,7 +19,9 @@ NAMES = {name.upper() for name in Settings.model_fields}
 def test_the_example_file_names_every_setting_once_with_a_comment() -> None:
     """.env.example has exactly the settings there are, each below one line that says what it is."""
     lines = (ROOT / ".env.example").read_text("utf-8").splitlines()
-    found = [(number, match[1]) for number, line in enumerate(lines) if (match := re.match(r"#?([A-Z_]+)=", line))]
+    found = [
+        (number, match[1]) for number, line in enumerate(lines) if (match := re.match(r"#?([A-Z_]+)=", line))
+    ]
     assert sorted(name for _, name in found) == sorted(NAMES)
     for number, name in found:
         assert re.match(r"# [^-]", lines[number - 1]), f"{name} has no comment above it"

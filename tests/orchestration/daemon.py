@@ -60,7 +60,8 @@ def running_daemon(home: Path, module: str, environment: Mapping[str, str]) -> I
     prepare_home(home)
     workspace = home / "workspace.yaml"
     workspace.write_text(
-        f"load_from: [{{python_module: {{module_name: {module}, location_name: bitbylaw}}}}]", encoding="utf-8"
+        f"load_from: [{{python_module: {{module_name: {module}, location_name: bitbylaw}}}}]",
+        encoding="utf-8",
     )
     given = {
         **os.environ,

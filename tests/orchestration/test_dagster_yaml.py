@@ -67,4 +67,6 @@ def test_one_name_for_the_code_location() -> None:
     """workspace.yaml and pyproject.toml name the code location alike: otherwise every load logs a warning."""
     origins = location_origins_from_yaml_paths([str(PROJECT / "workspace.yaml")])
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert [origin.location_name for origin in origins] == [project["tool"]["dg"]["project"]["code_location_name"]]
+    assert [origin.location_name for origin in origins] == [
+        project["tool"]["dg"]["project"]["code_location_name"]
+    ]

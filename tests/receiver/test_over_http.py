@@ -229,7 +229,7 @@ def test_sigterm_lets_requests_in_flight_finish(tmp_path: Path) -> None:
             sock.sendall(_head(len(body)) + body[:5])
             assert httpx.get(receiver.url + "/health").status_code == 200
             receiver.send(signal.SIGTERM)
-            _wait_for_line(receiver, "Shutting down")
+            _wait_for_line(receiver, "Waiting for connections to close")
             sock.sendall(body[5:])
             status, received = _answer(sock)
         assert (status, b"connection: close" in received.lower()) == (202, True)
@@ -256,7 +256,7 @@ def test_sigterm_waits_for_a_commit(tmp_path: Path) -> None:
         with writing_elsewhere(database):
             sock.sendall(_head(len(body)) + body)
             receiver.send(signal.SIGTERM)
-            _wait_for_line(receiver, "Shutting down")
+            _wait_for_line(receiver, "Waiting for connections to close")
         status, _ = _answer(sock)
         assert status in (202, 503)
         assert receiver.wait() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from bitbylaw_pipeline.sandbox.xai import XaiSandbox
 from bitbylaw_pipeline.sandbox.xai import create_app as create_xai
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.call_count import counting
+from bitbylaw_pipeline.sync.entity_pass import Finished
 from bitbylaw_pipeline.wiring import Runtime, open_runtime
 from tests.conftest import ENCRYPTION_KEY, FakeClock, migrated_url
 
@@ -32,6 +34,16 @@ PERMISSION_FIELDS = {
     "kiFreigabeDatum": {"type": "date"},
 }
 ESPOCRM_KEY = "sandbox-espocrm-key"
+HASTE: dict[str, Any] = {
+    "espocrm_api_timeout_seconds": 0.4,
+    "xai_timeout_seconds": 0.4,
+    "xai_settle_seconds": 0.2,
+    "xai_indexing_check_seconds": 0.1,
+    "lease_seconds": 3.0,
+    "batch_poll_seconds": 0.05,
+    "retry_first_seconds": 0.05,
+    "outage_probe_seconds": 0.15,
+}
 
 
 class Tap(httpx.AsyncBaseTransport):
@@ -46,7 +58,10 @@ class Tap(httpx.AsyncBaseTransport):
         """One request, with the listeners' leave."""
         name = f"{self._system} {request.method} {request.url.path}"
         await self._world.tell("before", name)
-        response = await self._inner.handle_async_request(request)
+        # A real transport gives up a read after so long; the one beneath knows no time.
+        read_seconds = request.extensions.get("timeout", {}).get("read")
+        async with asyncio.timeout(read_seconds):
+            response = await self._inner.handle_async_request(request)
         await self._world.tell("after", name)
         return response
 
@@ -203,6 +218,33 @@ class World:
         await self.database.run(lambda conn: work_queue.complete(conn, self.clock(), [claim], again=again))
         return []
 
+    @asynccontextmanager
+    async def batches(self) -> AsyncIterator[list[Finished]]:
+        """A lingering batch on each stream, for worlds that live in real time; yields what they record."""
+        stop, recorded = asyncio.Event(), []  # type: tuple[asyncio.Event, list[Finished]]
+
+        async def beat(activity: str) -> bool:
+            return True
+
+        tasks = [
+            asyncio.create_task(
+                self.runtime.worker(name, polls_feed=False).work(stop=stop, record=recorded.extend, beat=beat)
+            )
+            for name in self.runtime.streams
+        ]
+        try:
+            yield recorded
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+
+    async def rest(self, seconds: float = 20.0) -> None:
+        """Waits, in real time, until nothing is open any more but what is parked."""
+        deadline = time.monotonic() + seconds
+        while any([await self._next_due(name) is not None for name in self.runtime.streams]):
+            assert time.monotonic() < deadline, "The work does not come to rest."
+            await asyncio.sleep(0.02)
+
     async def calls_of(self, document: str) -> list[str]:
         """The calls that one more pass makes."""
         self.calls.clear()
@@ -231,10 +273,17 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(folder: Path, *, kind: str = "sqlite", **overrides: Any) -> AsyncIterator[World]:
-    """A fresh firm. Settings can be overridden by name; `kind` is the state database's."""
+async def open_world(
+    folder: Path, *, kind: str = "sqlite", is_real_time: bool = False, **overrides: Any
+) -> AsyncIterator[World]:
+    """A fresh firm. Settings can be overridden by name; `kind` is the state database's.
+
+    Its time is a clock that moves when told to, unless `is_real_time`: for batches, with short settings.
+    """
     clock = FakeClock()
-    xai = create_xai({"stage_seconds": {"PROCESSING": 5, "CHUNKED": 0, "EMBEDDING": 0, "WRITING": 0}})
+    overrides = {**HASTE, **overrides} if is_real_time else overrides
+    processing = 0 if is_real_time else 5
+    xai = create_xai({"stage_seconds": {"PROCESSING": processing, "CHUNKED": 0, "EMBEDDING": 0, "WRITING": 0}})
     world = World(create_espocrm(), xai, clock, folder)
     settings = Settings(
         _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own, not a field
@@ -252,7 +301,9 @@ async def open_world(folder: Path, *, kind: str = "sqlite", **overrides: Any) ->
             **overrides,
         },
     )
-    database = Database.open(migrated_url(kind, folder), clock=clock, encryption_key=ENCRYPTION_KEY)
+    database = Database.open(
+        migrated_url(kind, folder), clock=None if is_real_time else clock, encryption_key=ENCRYPTION_KEY
+    )
     transports = {
         "espocrm": Tap(world.espocrm_app, "espocrm", world),
         "xai-files": Tap(xai.files_app, "xai-files", world),

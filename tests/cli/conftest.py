@@ -1,0 +1,114 @@
+"""A command line on the stand-ins: settings in the environment, state in a folder of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from bitbylaw_pipeline.cli.main import cli
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.sandbox.samples.seed import seed_document
+from bitbylaw_pipeline.sandbox.server import RunningSandbox, running_sandbox
+from bitbylaw_pipeline.settings import Settings
+from tests.conftest import ENCRYPTION_KEY, migrated_url
+
+
+@pytest.fixture(autouse=True)
+def _own_log_handlers() -> Iterator[None]:
+    """A command sets up logging for its process; the next test wants pytest's again."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, in an environment without settings."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@dataclass(slots=True)
+class Terminal:
+    """Runs commands with the given settings in the environment."""
+
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, **changed: str) -> Result:
+        """The command's result; `changed` are further settings."""
+        return CliRunner().invoke(cli, arguments, env={**self.settings, **changed})
+
+
+@pytest.fixture
+def bare(folder: Path) -> Terminal:
+    """A terminal without any setting."""
+    return Terminal({"DAGSTER_HOME": str(folder / "home")})
+
+
+@pytest.fixture
+def with_state(bare: Terminal, folder: Path) -> Iterator[tuple[Terminal, Database]]:
+    """A terminal on an empty state, and the state."""
+    url = migrated_url("sqlite", folder)
+    bare.settings |= {"STATE_DB_URL": url, "STATE_ENCRYPTION_KEY": ENCRYPTION_KEY}
+    database = Database.open(url, encryption_key=ENCRYPTION_KEY)
+    yield bare, database
+    database.close()
+
+
+@dataclass(slots=True)
+class Office:
+    """A terminal on both stand-ins with the sample firm, and their controls."""
+
+    terminal: Terminal
+    sandbox: RunningSandbox
+
+    def run(self, *arguments: str, **changed: str) -> Result:
+        """The command's result."""
+        return self.terminal.run(*arguments, **changed)
+
+    def seed(self, **seed: Any) -> None:
+        """Changes EspoCRM's stand-in."""
+        httpx.post(f"{self.sandbox.espocrm_url}/sandbox/seed", json=seed, timeout=10).raise_for_status()
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        """What is registered there."""
+        state = httpx.get(f"{self.sandbox.espocrm_url}/sandbox/state", timeout=10).json()
+        return [row for row in state["webhooks"] if not row["deleted"]]
+
+    def switch_xai(self, **switches: Any) -> None:
+        """Turns switches of xAI's stand-in."""
+        httpx.post(f"{self.sandbox.xai_url}/sandbox/switches", json=switches, timeout=10).raise_for_status()
+
+
+def open_office(terminal: Terminal, version: str) -> Iterator[Office]:
+    """The office with EspoCRM in that version."""
+    seed = seed_document(link_multiple_fields=True)
+    with running_sandbox(espocrm_version=version, espocrm_seed=seed) as sandbox:
+        terminal.settings |= {
+            "ESPOCRM_API_BASE_URL": sandbox.espocrm_api_base_url,
+            "ESPOCRM_API_KEY": sandbox.espocrm_api_key,
+            "XAI_API_KEY": sandbox.xai_api_key,
+            "XAI_MANAGEMENT_KEY": sandbox.xai_management_key,
+            "XAI_API_BASE_URL": sandbox.xai_api_base_url,
+            "XAI_MANAGEMENT_BASE_URL": sandbox.xai_management_base_url,
+            "RECEIVER_PUBLIC_URL": "http://receiver.kanzlei.example:3111",
+            "XAI_EGRESS": "field",
+        }
+        yield Office(terminal, sandbox)
+
+
+@pytest.fixture
+def office(with_state: tuple[Terminal, Database]) -> Iterator[Office]:
+    """The office with EspoCRM 9.2.7."""
+    yield from open_office(with_state[0], "9.2.7")
