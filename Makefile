@@ -32,7 +32,7 @@ up: $(STAMP)
 	$(BIN)/bitbylaw up $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not browser" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not browser" $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ class Store:
     """While one group of requests is committed, the next gathers.
 
     `Database.run` groups commits, too, but runs each work's statements by themselves; here a group is one insert and
-    one upsert per stream however many requests it consists of (four times as many requests a second). What is in an
+    one upsert per stream however many requests it consists of (nearly twice as many requests a second). What is in an
     Intake is checked already, so none can spoil its group.
     """
 

@@ -32,6 +32,7 @@ from bitbylaw_pipeline.cli.state import open_own_state, with_key
 from bitbylaw_pipeline.cli.up import private_folder, running, stopped_by_signals
 from bitbylaw_pipeline.demo.day import Day, Interrupted
 from bitbylaw_pipeline.demo.expectations import Verdict
+from bitbylaw_pipeline.demo.materialized import check_materializations
 from bitbylaw_pipeline.demo.person import API_KEY, USER_NAME, Person
 from bitbylaw_pipeline.demo.picture import Camera, Picture
 from bitbylaw_pipeline.demo.story import Story
@@ -113,6 +114,7 @@ def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
             asyncio.run(set_up(stage.settings, database, apply=True))
         finally:
             database.close()
+        screen().print("The sandbox holds the sample firm, and the webhooks are registered there.")
         yield programs
 
 
@@ -139,6 +141,7 @@ def _pipeline(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
     with running(stage.services, stop, drain_timeout=15, log_folder=stage.home / "logs") as programs:
         if stop.is_set():
             raise Interrupted
+        screen().print(f"Receiver, Dagster and its UI are running: {stage.services.ui_address}")
         yield programs
 
 
@@ -154,7 +157,8 @@ def _live_through(
         with Person(f"{stage.ports.espocrm_url}/api/v1") as person:
             camera = Camera(stage.ports.espocrm_url, stage.ports.xai_url, database)
             day = Day(Story(sample_firm()), camera, person, screen(), stop, check_health)
-            return day.live(stage.home)
+            picture, verdicts = day.live(stage.home)
+            return picture, [*verdicts, *check_materializations(stage.services.ui_address, picture)]
     finally:
         database.close()
 

@@ -126,7 +126,7 @@ def verdict_lines(verdicts: Iterable[Verdict]) -> list[Text]:
     """One line each, ok or wrong."""
     lines = []
     for one in verdicts:
-        mark = Text("ok    ", style="green") if one.is_ok else Text("wrong ", style="bold red")
+        mark = ("ok    ", "green") if one.is_ok else ("wrong ", "bold red")
         detail = f" [{one.detail}]" if one.detail and not one.is_ok else ""
-        lines.append(mark + Text(one.says + detail, style=""))
+        lines.append(Text.assemble(mark, one.says, detail))
     return lines

@@ -8,6 +8,7 @@ import structlog
 from bitbylaw_pipeline.logs import bound
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.batch_slot import hold_slot
+from bitbylaw_pipeline.orchestration.dagster_storage import keep_connections
 from bitbylaw_pipeline.orchestration.interruption import run_until_stopped
 from bitbylaw_pipeline.orchestration.recorder import EventRecorder
 from bitbylaw_pipeline.orchestration.run_log import batch_run_log
@@ -26,6 +27,7 @@ def run_batch(
     every lease has been given back.
     """
     settings = backend.settings()
+    keep_connections(context.instance)
     recorder = EventRecorder(context, stream, settings)
 
     async def work(stop: asyncio.Event) -> None:

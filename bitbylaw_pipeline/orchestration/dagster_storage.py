@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from dagster import DagsterEventType, Field, StringSource
+from dagster import DagsterEventType, DagsterInstance, Field, StringSource
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
 
 POSTGRES_URL = "DAGSTER_POSTGRES_URL"
 
@@ -51,6 +51,29 @@ class EnvironmentStorage(DagsterSqliteStorage, ConfigurableClass):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data=inst_data)
         self._event_log_storage = BulkSqliteEventLogStorage(os.path.join(base_dir, "history", "runs", ""))  # noqa: PTH118
+
+
+def keep_connections(instance: DagsterInstance) -> None:
+    """Lets this process's instance keep its connections to PostgreSQL; on SQLite it does nothing.
+
+    Dagster opens a new one for each statement: eight for a chunk of events, and PostgreSQL's work to start and end them
+    was six times that of the events (2.5 ms a document in chunks of ten, 0.4 ms with kept ones). For long runs alone:
+    a process that makes many instances, as the code server does, would pile connections up.
+    """
+    for storage in (instance.event_log_storage, instance.run_storage):
+        url = getattr(storage, "postgres_url", None)
+        if url is None or not hasattr(storage, "_engine"):
+            continue
+        engine = create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=1,
+            max_overflow=4,
+            pool_recycle=600,
+            # After a restart of the server a kept connection is dead: better found out before it is used.
+            pool_pre_ping=True,
+        )
+        storage._engine = engine  # noqa: SLF001  # as Dagster's own optimize_for_webserver does, which knows no pre-ping
 
 
 def with_driver(url: str) -> str:

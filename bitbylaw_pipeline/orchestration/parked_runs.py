@@ -37,7 +37,7 @@ def parked_run_requests(
             # Without the attempt, a key whose run died is skipped for ever.
             run_key=f"{stream.name}/{row.key}:{row.wanted}:{row.attempts}",
             partition_key=row.key,
-            tags={"bitbylaw/run": "parked", "bitbylaw/stream": stream.name, "dagster/max_retries": "0"},
+            tags={"bitbylaw/run": "parked", "bitbylaw/stream": stream.name},
         )
         for row in fresh
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -11,6 +12,7 @@ from bitbylaw_pipeline.inbox import batches, outages, work_queue
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.batch_slot import REQUEST_SECONDS
+from bitbylaw_pipeline.orchestration.orphaned_runs import fail_orphaned_batches
 from bitbylaw_pipeline.orchestration.parked_runs import parked_run_requests
 from bitbylaw_pipeline.orchestration.stream_op import batch_run_config
 from bitbylaw_pipeline.orchestration.streams import StreamAssets
@@ -18,12 +20,6 @@ from bitbylaw_pipeline.settings import SettingsError
 
 READY_LIMIT = 1000
 """Ready rows are counted up to here: more makes no difference, and a count of a million costs a second a tick."""
-
-BATCH_TAGS = {
-    # A batch that died is replaced by the next tick; a re-execution would come with a request that is long gone.
-    "dagster/max_retries": "0",
-    "bitbylaw/run": "batch",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +73,7 @@ def _tick(
     )
     requests = _single_requests(context.instance, stream, report.singles)
     if report.requested is not None:
+        _fail_orphans(context.instance, database, stream)
         requests.append(_batch_request(stream, *report.requested))
     requests += parked_run_requests(context.instance, database, stream)
     if requests:
@@ -84,12 +81,19 @@ def _tick(
     return dg.SkipReason(report.skip)
 
 
+def _fail_orphans(instance: dg.DagsterInstance, database: Database, stream: StreamAssets) -> None:
+    live = database.read(lambda conn: batches.live(conn, database.now(conn), stream.name))
+    # A run that is coming up holds no slot yet.
+    before = datetime.now(UTC) - timedelta(seconds=2 * REQUEST_SECONDS)
+    fail_orphaned_batches(instance, stream.name, {batch.run_id for batch in live if batch.run_id}, before)
+
+
 def _batch_request(stream: StreamAssets, slot: int, token: str) -> dg.RunRequest:
     return dg.RunRequest(
         # No run_key: it would be skipped for ever once a run had it, also where that run died.
         run_key=None,
         run_config=batch_run_config(stream, token),
-        tags={**BATCH_TAGS, "bitbylaw/stream": stream.name, "bitbylaw/slot": str(slot)},
+        tags={"bitbylaw/run": "batch", "bitbylaw/stream": stream.name, "bitbylaw/slot": str(slot)},
     )
 
 
@@ -104,7 +108,7 @@ def _single_requests(
             # Seen again at every tick until its run has claimed it: the key is what keeps it to one run.
             run_key=f"{stream.name}/{claim.key}:{claim.generation}:{claim.attempts}",
             partition_key=claim.key,
-            tags={"bitbylaw/run": "single", "bitbylaw/stream": stream.name, "dagster/max_retries": "0"},
+            tags={"bitbylaw/run": "single", "bitbylaw/stream": stream.name},
         )
         for claim in singles
     ]

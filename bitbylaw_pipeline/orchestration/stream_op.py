@@ -53,6 +53,9 @@ def build_stream_job(stream: StreamAssets) -> UnresolvedAssetJobDefinition:
         # Checks are reported by their sensor: with them every batch would run a second op at its end.
         selection=dg.AssetSelection.assets(*stream.asset_keys).without_checks(),
         executor_def=dg.in_process_executor,
+        # What was left undone is in the queue, and the next tick starts a batch for it; a re-execution of a batch would
+        # come with a request for a slot that is long gone.
+        tags={"dagster/max_retries": "0"},
         description="Without a partition: a batch that works off the queue. With one: exactly this entity.",
     )
 

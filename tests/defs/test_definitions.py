@@ -89,6 +89,7 @@ def test_stream_assets_are_free_of_what_breaks_them(repository: RepositoryDefini
         job = repository.get_job(name)
         (node,) = job.nodes
         assert node.name == f"sync_{name}"
+        assert job.tags["dagster/max_retries"] == "0"
         assert node.definition.pools == set()
         assert job.get_node_named(node.name).definition.retry_policy is None  # type: ignore[attr-defined]
 

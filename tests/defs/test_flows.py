@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._serdes import serialize_value
 
 from bitbylaw_pipeline.defs import collections, documents, reconciliation
 from bitbylaw_pipeline.inbox import batches, work_queue
@@ -89,7 +90,7 @@ def test_nothing_personal_in_what_dagster_stores(
     office, _, _ = busy_office
     stored = [json.dumps(dict(run.tags)) + json.dumps(run.run_config) for run in office.instance.get_runs()]
     for run in office.instance.get_runs():
-        stored += [entry.to_json() for entry in office.instance.all_logs(run.run_id)]
+        stored += [serialize_value(entry) for entry in office.instance.all_logs(run.run_id)]
     for file in (tmp_path / "dagster").rglob("*"):
         if file.is_file():
             stored.append(file.read_bytes().decode("utf-8", errors="replace"))
@@ -127,7 +128,7 @@ def test_person_is_told_why_nothing_left_the_firm(busy_office: tuple[Office, str
     office.instance.add_dynamic_partitions("documents", [held])
     result = off.run("documents", partition_key=held)
     assert not result.success
-    texts = [entry.to_json() for entry in office.instance.all_logs(result.run_id)]
+    texts = [serialize_value(entry) for entry in office.instance.all_logs(result.run_id)]
     assert any("Nothing of it may leave the firm" in text for text in texts)
 
 

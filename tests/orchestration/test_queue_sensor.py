@@ -51,7 +51,6 @@ def test_ready_rows_request_one_batch_and_no_second_one(bench: Workbench) -> Non
     (request,) = requested(bench)
     assert request.run_key is None
     assert request.partition_key is None
-    assert request.tags["dagster/max_retries"] == "0"
     assert request.tags["bitbylaw/stream"] == TOYS.name
     assert skipped(bench).startswith("2 ready; batch in slot 0 requested since")
 
@@ -134,7 +133,6 @@ def test_parked_entity_gets_one_run_and_turns_red(bench: Workbench) -> None:
     (request,) = requested(bench)
     assert request.partition_key == "bad-1"
     assert request.run_key == f"{TOYS.name}/bad-1:1:1"
-    assert request.tags["dagster/max_retries"] == "0"
     assert skipped(bench) == "Nothing is ready."
     assert not bench.run_partition("bad-1").success
     assert (bench.status("bad-1"), bench.status("ok-1")) == ("FAILED", "MATERIALIZED")

@@ -16,6 +16,7 @@ from bitbylaw_pipeline.inbox import work_queue
 from bitbylaw_pipeline.inbox.batches import DRAIN, set_flag
 from bitbylaw_pipeline.sync.entity_pass import Finished
 from bitbylaw_pipeline.sync.feed import PollResult
+from tests.conftest import migrated_url
 from tests.sync.shift import STREAM, Scripted, Shift, run_shift
 
 KEYS = [f"d{number:02}" for number in range(12)]
@@ -122,12 +123,18 @@ def test_a_slow_recorder_does_not_stop_new_passes(database_url: str) -> None:
 
     async def story(shift: Shift) -> None:
         may_go = threading.Event()
-        shift.recorded.before = lambda _: may_go.wait(10) and None
+
+        def wait(finished: Sequence[Finished]) -> None:
+            may_go.wait(10)
+
+        shift.recorded.before = wait
         await shift.want("d1")
         batch = shift.start()
         await shift.until(lambda: shift.stream.ended.get("d1") is not None)
         await shift.want("d2")
-        await shift.until(lambda: shift.stream.ended.get("d2") is not None, "The recorder held the worker up.")
+        await shift.until(
+            lambda: shift.stream.ended.get("d2") is not None, "The recorder held the worker up."
+        )
         assert shift.recorded.finished == []
         may_go.set()
         await shift.done("d1", "d2")
@@ -279,8 +286,6 @@ def test_a_cancelled_batch_leaves_nothing_leased_whenever_it_is_cancelled(tmp_pa
         with pytest.raises(asyncio.CancelledError):
             await batch
         assert await shift.nothing_is_leased(*KEYS)
-
-    from tests.conftest import migrated_url  # noqa: PLC0415
 
     for ticks in range(0, 40, 2):
         folder = tmp_path / str(ticks)
@@ -457,8 +462,6 @@ def test_a_companion_that_fails_ends_the_batch_visibly(tmp_path: Any, failing: s
         assert await shift.nothing_is_leased("d1", "d2")
         assert len(asyncio.all_tasks()) == 1
 
-    from tests.conftest import migrated_url  # noqa: PLC0415
-
     run_shift(migrated_url("sqlite", tmp_path), story, feed_interval_seconds=0.05)
 
 
@@ -471,10 +474,7 @@ def test_lingering_costs_little(tmp_path: Any) -> None:
         before = time.process_time()
         await asyncio.sleep(3.0)
         spent = time.process_time() - before
-        print(f"lingering: {spent / 3.0:.2%} of a processor")
         assert spent < 0.06
         await shift.end(batch)
-
-    from tests.conftest import migrated_url  # noqa: PLC0415
 
     run_shift(migrated_url("sqlite", tmp_path), story, batch_poll_seconds=1.0)

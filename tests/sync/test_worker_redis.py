@@ -39,7 +39,6 @@ def test_a_wake_up_starts_work_within_milliseconds(tmp_path: Path, redis_server:
         batch = shift.start()
         await _want_and_wake(shift, "first")
         waits = sorted([await _want_and_wake(shift, f"d{number}") for number in range(20)])
-        print(f"wake-up to synced: p50 {waits[10] * 1000:.1f} ms, max {waits[-1] * 1000:.1f} ms")
         assert waits[10] < 0.1
         await shift.end(batch)
 

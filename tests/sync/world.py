@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -238,12 +238,22 @@ class World:
             stop.set()
             await asyncio.gather(*tasks)
 
-    async def rest(self, seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool | Awaitable[bool]], what: str = "") -> None:
+        """Waits, in real time, until the condition holds."""
+        deadline = time.monotonic() + 20.0
+        while True:
+            holds = condition()
+            if await holds if isinstance(holds, Awaitable) else holds:
+                return
+            assert time.monotonic() < deadline, what or "What was waited for did not come about."
+            await asyncio.sleep(0.01)
+
+    async def rest(self) -> None:
         """Waits, in real time, until nothing is open any more but what is parked."""
-        deadline = time.monotonic() + seconds
-        while any([await self._next_due(name) is not None for name in self.runtime.streams]):
-            assert time.monotonic() < deadline, "The work does not come to rest."
-            await asyncio.sleep(0.02)
+        await self.until(self._is_at_rest, "The work does not come to rest.")
+
+    async def _is_at_rest(self) -> bool:
+        return not any([await self._next_due(name) is not None for name in self.runtime.streams])
 
     async def calls_of(self, document: str) -> list[str]:
         """The calls that one more pass makes."""
@@ -272,6 +282,11 @@ class World:
         return await self.database.run(lambda conn: document_states.get(conn, document))
 
 
+def make_folder(folder: Path) -> None:
+    """The world's folder, if a test has not made it."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 @asynccontextmanager
 async def open_world(
     folder: Path, *, kind: str = "sqlite", is_real_time: bool = False, **overrides: Any
@@ -280,13 +295,14 @@ async def open_world(
 
     Its time is a clock that moves when told to, unless `is_real_time`: for batches, with short settings.
     """
+    make_folder(folder)
     clock = FakeClock()
     overrides = {**HASTE, **overrides} if is_real_time else overrides
     processing = 0 if is_real_time else 5
     xai = create_xai({"stage_seconds": {"PROCESSING": processing, "CHUNKED": 0, "EMBEDDING": 0, "WRITING": 0}})
     world = World(create_espocrm(), xai, clock, folder)
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]  # pydantic-settings' own, not a field
+        _env_file=None,
         **{
             "espocrm_api_base_url": "http://espocrm.test/api/v1",
             "espocrm_api_key": ESPOCRM_KEY,
