@@ -67,6 +67,7 @@ async def _one(pipeline: WholePipeline, count: int, label: str, *, is_ours: bool
     trial = await measure(sandbox, count, meter, work)
     if is_ours:
         await pipeline.check(made)
+        await pipeline.until_feed_has_passed()
     else:
         await check_agreement(sandbox, made, pipeline.bare_collections)
     return trial

@@ -15,7 +15,7 @@ from bitbylaw_pipeline.bench.sandbox_process import LedgerRow, Sandbox
 from bitbylaw_pipeline.bench.statistics import spread
 
 WRITE_BACK = f"PUT /api/v1/{DOCUMENT_TYPE}/{{id}}"
-_SHARED = frozenset(
+SHARED_CALLS = frozenset(
     {
         "espocrm GET /api/v1/CDokumente",
         "espocrm GET /api/v1/Metadata",
@@ -70,7 +70,7 @@ async def measure(
     if len(written) != documents:
         statuses = dict(Counter((row.route, row.status) for row in written))
         raise BenchProblem(f"FAILED: {len(written)} write-backs for {documents} documents: {statuses}")
-    own_calls = [row for row in rows if row.name not in _SHARED]
+    own_calls = [row for row in rows if row.name not in SHARED_CALLS]
     return Trial(
         documents,
         max(row.ended for row in written) - started,

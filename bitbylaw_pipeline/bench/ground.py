@@ -76,7 +76,6 @@ class Ground:
             "webhook_shared_secret": secrets.token_hex(16),
             "dagster_home": folder,
             "spool_dir": folder / "spool",
-            "log_level": "WARNING",
             **more,
         }
 

@@ -179,7 +179,8 @@ def _print_result(picture: Picture, verdicts: list[Verdict], seconds: float) -> 
 def _keep_running(stage: Stage, stop: threading.Event, *running_programs: Programs) -> None:
     console = screen()
     console.print(f"\nThe UI: [bold]{stage.services.ui_address}[/] (assets, runs, each document's partition)")
-    console.print(f"The commands: cd {stage.home} && bitbylaw status (or doctor, inbox list, sync ...)")
+    program = Path(sys.executable).with_name("bitbylaw")
+    console.print(f"The commands: cd {stage.home} && {program} status (or doctor, inbox list, sync ...)")
     console.print("It keeps running; Ctrl-C stops everything.")
     while not stop.wait(0.5):
         for programs in running_programs:

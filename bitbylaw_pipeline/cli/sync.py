@@ -119,7 +119,8 @@ def _follow(database: Database, stream: str, key: str, wanted: int, timeout: flo
     """Shows the row's state until it is done, parked, or the time is up; returns the row as it is then."""
     deadline = time.monotonic() + timeout
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=screen(), transient=True) as progress:
+    console = screen()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"{stream} {key}", total=None)
         while True:
             now, row, has_batch = database.read(_reader(database, stream, key))

@@ -28,26 +28,40 @@ class Collections:
 
         `field_definitions` is key -> description: a field that is not defined here cannot be sent with a document.
         """
-        fields = [
-            {
-                "key": key,
-                "description": about,
-                "required": False,
-                "unique": False,
-                "inject_into_chunk": False,
-            }
-            for key, about in field_definitions.items()
-        ]
         answer = await self.management.call(
             "POST",
             "/collections",
             json={
                 "collection_name": name,
                 "collection_description": description,
-                "field_definitions": fields,
+                "field_definitions": [_definition(key, about) for key, about in field_definitions.items()],
             },
             operation="create_collection",
             creates=True,
+        )
+        return remote_collection(whole_object(answer, "collection_id"))
+
+    async def update_collection(
+        self, collection_id: str, name: str, description: str, new_fields: Mapping[str, str]
+    ) -> RemoteCollection:
+        """Renames a collection and defines further fields (key -> description), which may be repeated.
+
+        Its documents keep what they have.
+        """
+        updates = [
+            {"field_definition": _definition(key, about), "operation": "FIELD_DEFINITION_ADD"}
+            for key, about in new_fields.items()
+        ]
+        answer = await self.management.call(
+            "PUT",
+            self._collection_path(collection_id),
+            json={
+                "collection_name": name,
+                "collection_description": description,
+                "field_definition_updates": updates,
+            },
+            operation="update_collection",
+            subject=collection_id,
         )
         return remote_collection(whole_object(answer, "collection_id"))
 
@@ -97,6 +111,10 @@ class Collections:
 
     def _collection_path(self, collection_id: str) -> str:
         return f"/collections/{checked_id(collection_id, 'collection', self.management.name)}"
+
+
+def _definition(key: str, about: str) -> dict[str, str | bool]:
+    return {"key": key, "description": about, "required": False, "unique": False, "inject_into_chunk": False}
 
 
 def _longest_word(name: str) -> str | None:

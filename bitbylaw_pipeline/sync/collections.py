@@ -1,12 +1,7 @@
-"""The collection flow: exactly one collection per owner, whatever crashes, with references both ways.
-
-xAI's collections carry no metadata and their names need not be unique (`facts/xai.md` 3.1, 8): the reference back
-lives in the name, the description and the field definitions, and a create is journaled.
-"""
+"""The collection flow: each owner with permission has exactly one collection, with references both ways."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -15,46 +10,21 @@ from sqlalchemy import Connection
 
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
 from bitbylaw_pipeline.clients.xai import Xai
-from bitbylaw_pipeline.clients.xai_wire import RemoteCollection
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document import Owner, OwnerKey
 from bitbylaw_pipeline.domain.egress import judge
 from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
-from bitbylaw_pipeline.inbox import collection_states, document_states, intents, work_queue
+from bitbylaw_pipeline.inbox import collection_states, document_states, work_queue
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.collection_search import MUST_SEARCH, CollectionSearch, collection_name
 
 log = structlog.get_logger(__name__)
 
-INTENT_KIND = "xai_collection"
 COLLECTIONS = "xai/collections"
-LOCK_SECONDS = 180.0
-MUST_SEARCH = "must_search"
-"""A state's status that makes the next pass look for duplicates although nothing else is to be done."""
 SETTLED = "settled"
-FIELDS = {
-    "espocrm_entity_type": "EspoCRM: the owner's entity type",
-    "espocrm_entity_id": "EspoCRM: the owner's id",
-    "espocrm_document_id": "EspoCRM: the document's id",
-    "sha256": "SHA-256 of the file",
-}
-
-
-def collection_name(owner: OwnerKey) -> str:
-    """The name by which an owner's collection is found again; ids only, the firm's names stay in the firm."""
-    return f"espocrm:{owner}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The owner's collection, and how the pass came by it; `wait` is set where a create may not be listed yet."""
-
-    collection_id: str = ""
-    is_created: bool = False
-    merged: int = 0
-    wait: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +39,10 @@ class CollectionStream:
     name: str = "collections"
     systems: frozenset[str] = frozenset({"espocrm", "xai-files", "xai-management"})
 
+    @property
+    def _search(self) -> CollectionSearch:
+        return CollectionSearch(self.database, self.records, self.xai, self.settings)
+
     def entity_lock(self, key: str) -> str:
         """The lock's name, as the firm knows it from the old system."""
         return f"collection_create:{key}"
@@ -76,7 +50,9 @@ class CollectionStream:
     async def sync(self, key: str) -> Outcome:
         """One pass over one owner; raises the errors of `domain.errors`."""
         owner_key = self._owner_key(key)
-        async with self.coordination.lock(self.entity_lock(key), ttl=LOCK_SECONDS, wait=0.0) as is_held:
+        async with self.coordination.lock(
+            self.entity_lock(key), ttl=self.settings.lease_seconds, wait=0.0
+        ) as is_held:
             if not is_held:
                 return Outcome(key, Result.WAITING, {"waits_for": "entity lock"}, again_in=1.0)
             return await self._sync_locked(owner_key)
@@ -136,7 +112,7 @@ class CollectionStream:
             if state is not None and state.permission_ground != permission.ground:
                 await self._save(replace(state, permission_ground=permission.ground))
             return Outcome(str(key), Result.UNCHANGED, {"collection_id": owner.collection_id or ""})
-        found = await self._find_or_create(owner, state)
+        found = await self._search.find_or_create(owner, state)
         if found.wait is not None:
             return Outcome(str(key), Result.WAITING, {"waits_for": "listing at xAI"}, again_in=found.wait)
         await self._write_back(owner, found.collection_id)
@@ -153,11 +129,11 @@ class CollectionStream:
         facts: dict[str, Fact] = {
             "collection_id": found.collection_id,
             "created": found.is_created,
+            "adopted": found.is_adopted,
             "duplicates_merged": found.merged,
             "documents_wanted": wanted,
         }
-        warning = f"{found.merged} duplicate collections were merged into this one." if found.merged else None
-        return Outcome(str(key), Result.SYNCED, facts, (COLLECTIONS,), warning=warning)
+        return Outcome(str(key), Result.SYNCED, facts, (COLLECTIONS,), warning=found.warning)
 
     async def _save(self, state: CollectionState, want: Iterable[str] | None = None) -> int:
         """Commits the state and, in the same transaction, wants the given and all known documents of the owner."""
@@ -202,7 +178,6 @@ class CollectionStream:
                 is_permitted=False,
                 permission_ground=ground,
                 deleted_at=None,
-                collection_id=known.collection_id or owner.collection_id,
                 status=MUST_SEARCH,
             )
             await self._save(withheld, want=() if known.is_permitted else None)
@@ -210,75 +185,6 @@ class CollectionStream:
         if known.collection_id:
             facts["collection_kept"] = known.collection_id
         return Outcome(str(owner.key), Result.WITHHELD, facts)
-
-    async def _find_or_create(self, owner: Owner, state: CollectionState | None) -> _Found:
-        kept = await self._still_there(owner, state)
-        if kept is not None:
-            return _Found(kept)
-        name = collection_name(owner.key)
-        found = await self.xai.find_collections(name)
-        now, unsettled = await self.database.run(
-            lambda conn: (self.database.now(conn), intents.unsettled(conn, INTENT_KIND, str(owner.key)))
-        )
-        if found:
-            merged = await self._merge(found[0], found[1:])
-            await self._settle(owner.key, found[0].collection_id)
-            return _Found(found[0].collection_id, merged=merged)
-        for intent in unsettled:
-            # The create may have landed without the list showing it yet: a second one would be a duplicate.
-            age = now - intent.opened_at
-            if age < self.settings.xai_settle_seconds:
-                return _Found(wait=self.settings.xai_settle_seconds - age)
-        created = await self._create(owner.key, name)
-        return _Found(created.collection_id, is_created=True)
-
-    async def _still_there(self, owner: Owner, state: CollectionState | None) -> str | None:
-        """The collection that our state or EspoCRM names, if it exists and is this owner's."""
-        if state is not None and state.status == MUST_SEARCH:
-            return None
-        named = (state.collection_id if state else None) or owner.collection_id
-        if not named:
-            return None
-        try:
-            collection = await self.xai.collection(named)
-        except NotFound:
-            return None
-        return named if collection.name == collection_name(owner.key) else None
-
-    async def _create(self, key: OwnerKey, name: str) -> RemoteCollection:
-        def open_intent(conn: Connection) -> None:
-            now = self.database.now(conn)
-            for earlier in intents.unsettled(conn, INTENT_KIND, str(key)):
-                intents.settle(conn, now, earlier.id, outcome="never_landed", remote_id=None)
-            intents.open_intent(conn, now, kind=INTENT_KIND, subject=str(key), token=name)
-
-        await self.database.run(open_intent)
-        description = json.dumps({"espocrm_entity_type": key.entity_type, "espocrm_entity_id": key.id})
-        created = await self.xai.create_collection(name, description, FIELDS)
-        await self._settle(key, created.collection_id)
-        return created
-
-    async def _settle(self, key: OwnerKey, collection_id: str) -> None:
-        def commit(conn: Connection) -> None:
-            now = self.database.now(conn)
-            for intent in intents.unsettled(conn, INTENT_KIND, str(key)):
-                intents.settle(conn, now, intent.id, outcome="done", remote_id=collection_id)
-
-        await self.database.run(commit)
-
-    async def _merge(self, oldest: RemoteCollection, duplicates: Iterable[RemoteCollection]) -> int:
-        """Moves every file of the duplicates into the oldest and deletes them; returns how many there were."""
-        merged = 0
-        for duplicate in duplicates:
-            async for page in self.xai.members(duplicate.collection_id):
-                for member in page:
-                    await self.xai.attach(oldest.collection_id, member.file_id, member.fields)
-            await self.xai.delete_collection(duplicate.collection_id)
-            log.warning(
-                "duplicate_merged", collection_id=oldest.collection_id, duplicate=duplicate.collection_id
-            )
-            merged += 1
-        return merged
 
     async def _write_back(self, owner: Owner, collection_id: str) -> None:
         """Writes the collection's id to the owner and reads it again."""

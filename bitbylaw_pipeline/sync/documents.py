@@ -30,7 +30,6 @@ from bitbylaw_pipeline.sync.uploads import EGRESS_STOP
 
 MOST_ROUNDS = 4
 """How often one pass begins anew because the document changed under it, before it leaves the rest to the queue."""
-LOCK_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,9 @@ class DocumentStream:
 
     async def sync(self, key: str) -> Outcome:
         """One pass over one document; raises the errors of `domain.errors`."""
-        async with self.tools.coordination.lock(self.entity_lock(key), ttl=LOCK_SECONDS, wait=0.0) as is_held:
+        async with self.tools.coordination.lock(
+            self.entity_lock(key), ttl=self.tools.settings.lease_seconds, wait=0.0
+        ) as is_held:
             if not is_held:
                 return Outcome(key, Result.WAITING, {"waits_for": "entity lock"}, again_in=1.0)
             return await self._sync_locked(key)

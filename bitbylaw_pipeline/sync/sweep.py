@@ -23,7 +23,7 @@ from bitbylaw_pipeline.inbox import collection_states, document_states, work_que
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
-from bitbylaw_pipeline.sync.collections import MUST_SEARCH, collection_name
+from bitbylaw_pipeline.sync.collection_search import MUST_SEARCH, collection_name
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ import pytest
 from bitbylaw_pipeline.cli.services import free_port
 from bitbylaw_pipeline.inbox import batches
 from bitbylaw_pipeline.inbox.database import Database
-from tests.cli.conftest import Office
+from tests.cli.conftest import Office, Terminal
 
 SECONDS = 120.0
 
@@ -51,8 +51,10 @@ class Up:
 
 
 @pytest.fixture
-def up(office: Office, folder: Path) -> Iterator[Up]:
-    """Started on free ports."""
+def up(office: Office, folder: Path, with_state: tuple[Terminal, Database]) -> Iterator[Up]:
+    """Started on free ports, after an earlier one was stopped."""
+    database = with_state[1]
+    database.run_sync(lambda conn: batches.set_flag(conn, database.now(conn), batches.DRAIN))
     settings = office.terminal.settings | {
         "RECEIVER_PORT": str(free_port()),
         "WEBHOOK_SHARED_SECRET": "secret",

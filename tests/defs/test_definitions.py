@@ -113,7 +113,7 @@ socket.socket.connect = refuse
 from bitbylaw_pipeline.definitions import defs
 from bitbylaw_pipeline.defs import collections, documents
 defs().get_repository_def().get_all_jobs()
-print([name for name in ("httpx", "aiohttp", "redis", "pandas", "alembic") if name in sys.modules])
+print([name for name in ("httpx", "aiohttp", "redis", "pandas") if name in sys.modules])
 """
     done = subprocess.run(
         [sys.executable, "-c", script], env={}, capture_output=True, text=True, check=False, timeout=60

@@ -104,11 +104,11 @@ def workers(settings: Settings) -> Iterator[None]:
 def day(settings: Settings, sandbox: RunningSandbox, **given: Any) -> Iterator[Day]:
     """A day on this state, telling its lines into a buffer."""
     database = Database.open(settings.database_url, encryption_key=ENCRYPTION_KEY)
-    given = {"stop": threading.Event(), "check_health": lambda: None} | given
+    parts: dict[str, Any] = {"stop": threading.Event(), "check_health": lambda: None, **given}
     try:
         with Person(sandbox.espocrm_api_base_url) as person:
             camera = Camera(sandbox.espocrm_url, sandbox.xai_url, database)
-            yield Day(Story(sample_firm()), camera, person, Console(file=io.StringIO(), width=160), **given)
+            yield Day(Story(sample_firm()), camera, person, Console(file=io.StringIO(), width=160), **parts)
     finally:
         database.close()
 

@@ -32,10 +32,14 @@ async def main(small: str, large: str) -> None:
         owners = await runtime.records.load_document(small)
         for owner in owners.owners:
             await runtime.streams["collections"].sync(str(owner))
-        await runtime.worker("documents").work_keys([small], stop=asyncio.Event(), record=note, wait_seconds=5)
+        await runtime.worker("documents").work_keys(
+            [small], stop=asyncio.Event(), record=note, wait_seconds=5
+        )
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         before = memory("VmRSS")
-        await runtime.worker("documents").work_keys([large], stop=asyncio.Event(), record=note, wait_seconds=5)
+        await runtime.worker("documents").work_keys(
+            [large], stop=asyncio.Event(), record=note, wait_seconds=5
+        )
         growth = memory("VmHWM") - before
     print(json.dumps({"growth": growth, "results": results}))  # noqa: T201
 

@@ -25,13 +25,29 @@ def test_48_mb_pass_through_with_less_than_20_mb_of_memory(tmp_path: Path) -> No
         "entities": {KLAGE: {"fields": PERMISSION_FIELDS}},
         "attachments": [
             {"id": "6b0000000000000f1", "name": "klein.txt", "type": "text/plain", "size": 1000, "fill": "1"},
-            {"id": "6b0000000000000f2", "name": "gross.txt", "type": "text/plain", "size": LARGE_BYTES, "fill": "2"},
+            {
+                "id": "6b0000000000000f2",
+                "name": "gross.txt",
+                "type": "text/plain",
+                "size": LARGE_BYTES,
+                "fill": "2",
+            },
         ],
         "records": {
             KLAGE: [{"id": MATTER, "name": "M"}],
             "CDokumente": [
-                {"id": SMALL, "name": "klein", "dokumentId": "6b0000000000000f1", "rumungsklagesIds": [MATTER]},
-                {"id": LARGE, "name": "gross", "dokumentId": "6b0000000000000f2", "rumungsklagesIds": [MATTER]},
+                {
+                    "id": SMALL,
+                    "name": "klein",
+                    "dokumentId": "6b0000000000000f1",
+                    "rumungsklagesIds": [MATTER],
+                },
+                {
+                    "id": LARGE,
+                    "name": "gross",
+                    "dokumentId": "6b0000000000000f2",
+                    "rumungsklagesIds": [MATTER],
+                },
             ],
         },
     }

@@ -79,6 +79,8 @@ class World:
     folder: Path
     listener: Listener | None = None
     calls: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    """What the passes of `drain` came to."""
     runtime: Runtime = field(init=False)
     person: httpx.AsyncClient = field(init=False)
 
@@ -154,6 +156,17 @@ class World:
         """Takes the link away."""
         await self.espo("DELETE", f"{entity_type}/{matter}/dokumentes", {"id": document})
 
+    async def restore(self, entity_type: str, record_id: str) -> None:
+        """Undelete, as an administrator does it."""
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=self.espocrm_app),
+            base_url="http://espocrm.test",
+            auth=("admin", "sandbox-admin"),
+        ) as admin:
+            path = f"/api/v1/{entity_type}/action/restoreDeleted"
+            response = await admin.post(path, json={"id": record_id})
+            assert response.status_code == 200, response.headers
+
     async def document(self, document: str) -> dict[str, Any]:
         """The record as EspoCRM shows it."""
         record: dict[str, Any] = await self.espo("GET", f"CDokumente/{document}")
@@ -214,6 +227,7 @@ class World:
                     lambda conn: work_queue.retry(conn, self.clock(), claim, error=text, delay=5.0)
                 )
             return [text]
+        self.outcomes.append(outcome)
         again = {} if outcome.again_in is None else {claim.key: self.clock() + outcome.again_in}
         await self.database.run(lambda conn: work_queue.complete(conn, self.clock(), [claim], again=again))
         return []
@@ -299,7 +313,9 @@ async def open_world(
     clock = FakeClock()
     overrides = {**HASTE, **overrides} if is_real_time else overrides
     processing = 0 if is_real_time else 5
-    xai = create_xai({"stage_seconds": {"PROCESSING": processing, "CHUNKED": 0, "EMBEDDING": 0, "WRITING": 0}})
+    xai = create_xai(
+        {"stage_seconds": {"PROCESSING": processing, "CHUNKED": 0, "EMBEDDING": 0, "WRITING": 0}}
+    )
     world = World(create_espocrm(), xai, clock, folder)
     settings = Settings(
         _env_file=None,
@@ -340,7 +356,11 @@ async def open_world(
 
 
 def in_world(
-    folder: Path, story: Callable[[World], Coroutine[Any, Any, None]], *, kind: str = "sqlite", **overrides: Any
+    folder: Path,
+    story: Callable[[World], Coroutine[Any, Any, None]],
+    *,
+    kind: str = "sqlite",
+    **overrides: Any,
 ) -> None:
     """Runs the story in a fresh firm."""
 
@@ -353,9 +373,14 @@ def in_world(
 
 def kinds(calls: Iterable[str]) -> list[str]:
     """Calls without their ids, for comparing with what a flow may cost."""
-    return [" ".join(part for part in (call.split()[0], call.split()[1], _route(call.split()[2]))) for call in calls]
+    return [
+        " ".join(part for part in (call.split()[0], call.split()[1], _route(call.split()[2])))
+        for call in calls
+    ]
 
 
 def _route(path: str) -> str:
     parts = path.strip("/").removeprefix("api/").split("/")
-    return "/".join("{id}" if any(char.isdigit() for char in part) and len(part) > 8 else part for part in parts[1:])
+    return "/".join(
+        "{id}" if any(char.isdigit() for char in part) and len(part) > 8 else part for part in parts[1:]
+    )
