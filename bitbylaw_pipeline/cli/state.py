@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,8 +65,7 @@ def _make_key(file: Path) -> None:
 
     file.parent.mkdir(parents=True, exist_ok=True)
     # Two programs may start at once: whoever comes second must find the first one's key, whole.
-    draft = file.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, draft = tempfile.mkstemp(prefix="state.key-", dir=file.parent)  # private from the start
     with os.fdopen(descriptor, "wb") as opened:
         opened.write(Fernet.generate_key() + b"\n")
     try:
@@ -74,7 +74,7 @@ def _make_key(file: Path) -> None:
     except FileExistsError:
         pass
     finally:
-        draft.unlink()
+        Path(draft).unlink()
 
 
 def is_embedded(settings: Settings) -> bool:

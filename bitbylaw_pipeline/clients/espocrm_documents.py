@@ -23,6 +23,8 @@ class DocumentRecords:
         self.espocrm = espocrm
         self._fields = fields
         self._owners = {owner.entity_type: owner for owner in owners}
+        # The description is the same object until it is fetched anew, and every document asks.
+        self._found_links: tuple[object, list[OwnerLink]] = (None, [])
 
     async def owner_links(self, *, fresh: bool = False) -> list[OwnerLink]:
         """The links by which documents lead to owners; `fresh` asks EspoCRM whatever is kept.
@@ -31,6 +33,8 @@ class DocumentRecords:
         no such owner: check `app_user` before a run that unlinks.
         """
         definition = await self.espocrm.metadata(f"entityDefs.{self._fields.entity_type}", fresh=fresh)
+        if definition is not None and self._found_links[0] is definition:
+            return self._found_links[1]
         if not isinstance(definition, dict) or not isinstance(definition.get("links"), dict):
             # Without a role EspoCRM answers 200 with next to nothing; read as "no links", it would unlink everything.
             raise Permanent(
@@ -38,7 +42,8 @@ class DocumentRecords:
                 system="espocrm",
                 reason="no_entity_type",
             )
-        return find_owner_links(definition, self._owners.values())
+        self._found_links = (definition, find_owner_links(definition, self._owners.values()))
+        return self._found_links[1]
 
     async def load_document(self, document_id: str) -> Document:
         """The document with all its owners: one call where each link has a link-multiple field, else one more per link.

@@ -20,11 +20,11 @@ from typing import Any, Self, TypeVar
 import aiohttp
 import httpx
 import structlog
-from httpx_aiohttp import AiohttpTransport
 
 from bitbylaw_pipeline.clients.answer import Answer, Call, Judge, Refusal, usual_error
 from bitbylaw_pipeline.clients.receiving import Receiver, size_limited_body, write_through
 from bitbylaw_pipeline.clients.request_builder import RequestBuilder
+from bitbylaw_pipeline.clients.transport import DirectTransport
 from bitbylaw_pipeline.clients.transport_errors import LOST, lost_call
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ class Downloaded:
     content_type: str | None
 
 
-def open_transport() -> AiohttpTransport:
+def open_transport() -> DirectTransport:
     """httpx over aiohttp: a fifth of the CPU of httpx's own transport at 16 calls at once (`facts/performance.md` 6)."""
 
     def session() -> aiohttp.ClientSession:
@@ -70,7 +70,7 @@ def open_transport() -> AiohttpTransport:
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    transport = AiohttpTransport(client=session)
+    transport = DirectTransport(client=session)
     return transport
 
 

@@ -110,10 +110,10 @@ class DocumentStream:
         return await self.tools.database.run_together(_read_situations, self.tools, document)
 
     async def _refuse_lost_links(self, document: Document, state: DocumentState | None) -> None:
-        """Raises Permanent where owners seem gone only because their entity type is out of our sight.
+        """Raises Permanent where owners seem gone only because they are out of our sight.
 
-        A role that loses the right to read an owner type makes it vanish from the metadata, and then every document
-        of it looks unlinked.
+        A role that loses the right to read an owner type makes it vanish from the metadata, one that may read "own"
+        only leaves the others out of the lists, and either way every document of theirs looks unlinked.
         """
         here = {owner.entity_type for owner in document.owners}
         before = {owner.partition(":")[0] for owner in state.owners} if state else set()
@@ -126,6 +126,26 @@ class DocumentStream:
                     system="espocrm",
                     reason="owner_link_gone",
                 )
+        for owner in sorted({*state.owners} - {str(owner) for owner in document.owners}) if state else ():
+            await self._refuse_hidden(OwnerKey.parse(owner))
+
+    async def _refuse_hidden(self, owner: OwnerKey) -> None:
+        if self.tools.settings.owner_type(owner.entity_type) is None:
+            return
+        try:
+            await self.tools.records.espocrm.get(owner.entity_type, owner.id)
+        except NotFound:
+            return
+        except Permanent as error:
+            if error.reason != "no_access":
+                raise
+            raise Permanent(
+                f"{owner} is not to be seen by us any more, so nobody can say whether the document still belongs to it: "
+                "give our role the right to read it back. Nothing was unlinked.",
+                system="espocrm",
+                status=error.status,
+                reason="owner_hidden",
+            ) from None
 
     async def _want_owners(
         self, document: Document, state: DocumentState | None, owners: tuple[OwnerKey, ...]

@@ -163,7 +163,7 @@ class ChangeFeed:
             place = self._place(reached, server_time)
             marks.update(row.mark for row in rows)
             if place is not None:
-                marks = {mark for mark in marks if mark.split("@")[1] >= place[0]}
+                marks = {mark for mark in marks if _key_of(mark) > place}
             total += await self._capture(source, fresh, place, marks, server_time)
             # What lies before the line is read to its end: the next poll would only begin with it again.
             if pages >= MOST_PAGES and place == reached:
@@ -230,3 +230,8 @@ class ChangeFeed:
             if state.record_version == versioned[document_id].version
             and state.record_modified_at == versioned[document_id].modified_at
         )
+
+
+def _key_of(mark: str) -> tuple[str, str]:
+    record_id, modified_at, _ = mark.split("@")
+    return modified_at, record_id

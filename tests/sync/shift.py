@@ -140,8 +140,8 @@ class Shift:
 
     def start(self, **given: Any) -> asyncio.Task[Summary]:
         """A batch under way."""
-        parts = {"stop": self.stop, "record": self.recorded, "beat": self.beat}
-        return asyncio.create_task(self.worker(**given).work(**parts))
+        work = self.worker(**given).work(stop=self.stop, record=self.recorded, beat=self.beat)
+        return asyncio.create_task(work)
 
     async def end(self, batch: asyncio.Task[Summary]) -> Summary:
         """Stops the batch and returns its summary."""
@@ -182,7 +182,7 @@ class Shift:
 @asynccontextmanager
 async def open_shift(url: str, **overrides: Any) -> AsyncIterator[Shift]:
     """A shift on the database at the URL, with short settings; nothing is at work yet."""
-    settings = Settings(_env_file=None, **{**SHORT, **overrides})  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, **{**SHORT, **overrides})
     database = Database.open(url)
     coordination = Coordination.open(settings)
     try:

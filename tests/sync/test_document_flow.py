@@ -6,10 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, delete
 
 from bitbylaw_pipeline.domain.errors import Permanent
 from bitbylaw_pipeline.domain.outcome import Result
-from bitbylaw_pipeline.inbox import egress
+from bitbylaw_pipeline.inbox import egress, schema
 from tests.sync.world import KLAGE, World, in_world, kinds
 
 FIRST = b"Klage, erste Fassung"
@@ -238,7 +239,7 @@ def test_an_update_during_a_sync_ends_with_the_newest_version(tmp_path: Path) ->
     async def count(world: World) -> None:
         await settled_document(world)
         world.calls.clear()
-        _, document = await settled_document(world, b"another")
+        await settled_document(world, b"another")
         total.append(len(world.calls))
 
     total: list[int] = []
@@ -418,8 +419,12 @@ def test_a_lost_state_adopts_what_espocrm_still_names(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         matter, document = await settled_document(world)
         files = set(world.files())
-        for table in ("document_state", "document_owner", "collection_state", "work"):
-            await world.database.run(lambda conn, table=table: conn.exec_driver_sql(f"DELETE FROM {table}"))
+
+        def lose(conn: Connection) -> None:
+            for table in (schema.document_state, schema.document_owner, schema.collection_state, schema.work):
+                conn.execute(delete(table))
+
+        await world.database.run(lose)
         await world.want(document)
         assert await world.drain() == []
         assert set(world.files()) == files

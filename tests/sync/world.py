@@ -204,9 +204,15 @@ class World:
                 errors += await self._pass(claim)
         raise AssertionError(f"The work does not come to rest: {errors[-5:]}")
 
-    async def _claim(self, stream: str) -> list[work_queue.Claim]:
+    async def some_passes(self, number: int) -> None:
+        """At most so many passes of what is ready now, in either stream."""
+        for name in self.runtime.streams:
+            for claim in await self._claim(name, limit=number):
+                await self._pass(claim)
+
+    async def _claim(self, stream: str, limit: int = 50) -> list[work_queue.Claim]:
         return await self.database.run(
-            lambda conn: work_queue.claim(conn, self.clock(), stream, limit=50, lease_seconds=1000.0)
+            lambda conn: work_queue.claim(conn, self.clock(), stream, limit=limit, lease_seconds=1000.0)
         )
 
     async def _next_due(self, stream: str) -> float | None:
@@ -233,7 +239,7 @@ class World:
         return []
 
     @asynccontextmanager
-    async def batches(self) -> AsyncIterator[list[Finished]]:
+    async def batches(self, *, polls_feed: bool = False) -> AsyncIterator[list[Finished]]:
         """A lingering batch on each stream, for worlds that live in real time; yields what they record."""
         stop, recorded = asyncio.Event(), []  # type: tuple[asyncio.Event, list[Finished]]
 
@@ -242,7 +248,9 @@ class World:
 
         tasks = [
             asyncio.create_task(
-                self.runtime.worker(name, polls_feed=False).work(stop=stop, record=recorded.extend, beat=beat)
+                self.runtime.worker(name, polls_feed=polls_feed).work(
+                    stop=stop, record=recorded.extend, beat=beat
+                )
             )
             for name in self.runtime.streams
         ]
