@@ -17,7 +17,7 @@ from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.call_count import count_call
 from bitbylaw_pipeline.sync.collections import CollectionStream
-from bitbylaw_pipeline.sync.document_pass import DocumentTools
+from bitbylaw_pipeline.sync.document_round import DocumentTools
 from bitbylaw_pipeline.sync.documents import DocumentStream
 from bitbylaw_pipeline.sync.feed import ChangeFeed
 from bitbylaw_pipeline.sync.outage import OutageWatch

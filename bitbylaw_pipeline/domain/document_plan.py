@@ -16,8 +16,6 @@ CLEAN = "clean"
 """Everything agreed at the end of a pass."""
 PARTIAL = "partial"
 """A pass began to write and did not come to its end: `collections` then says where the file MAY be."""
-REFUSED = "refused:"
-"""The contents cannot go to xAI; the reason (too_large, empty_file, unreadable_type) stands behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +111,14 @@ def plan_document(
     is_known = (
         state is not None and state.attachment_id == document.attachment_id and state.file_id is not None
     )
-    is_refused = (
-        state is not None
-        and state.attachment_id == document.attachment_id
-        and state.status.startswith(REFUSED)
-    )
-    fetch = bool(owners.required) and not is_known and not is_refused
+    fetch = bool(owners.required) and not is_known
     if fetch:
         reasons.append("new file" if state is None or state.attachment_id is None else "file changed")
     must_settle = state is not None and state.status == PARTIAL
     missing = {cid: key for cid, key in owners.required.items() if fetch or must_settle or cid not in linked}
     # While an owner still lacks its collection, what is there stays: unlinking first would leave the file nowhere.
     surplus = () if owners.unknown else tuple(sorted(linked - owners.required.keys() - owners.kept))
-    if missing and not fetch and not is_refused:
+    if missing and not fetch:
         reasons.append(f"missing in {len(missing)} collections")
     if surplus:
         reasons.append(f"no longer in {len(surplus)} collections")
@@ -137,7 +130,7 @@ def plan_document(
     )
     return DocumentPlan(
         fetch=fetch,
-        attach={} if is_refused else missing,
+        attach=missing,
         detach=surplus,
         drop=drop,
         check_indexing=is_due and not fetch and not missing,

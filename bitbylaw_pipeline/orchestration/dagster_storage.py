@@ -87,7 +87,8 @@ def _keep(*storages: object) -> None:
             # After a restart of the server a kept connection is dead: better found out before it is used.
             pool_pre_ping=True,
         )
-        storage._engine = engine  # as Dagster's own optimize_for_webserver does, which knows no pre-ping
+        # As Dagster's own optimize_for_webserver does, which knows no pre-ping.
+        storage._engine = engine  # noqa: SLF001
 
 
 def with_driver(url: str) -> str:

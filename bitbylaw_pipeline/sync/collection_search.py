@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 INTENT_KIND = "xai_collection"
 MUST_SEARCH = "must_search"
-"""A state's status that makes the next pass look for duplicates although nothing else is to be done."""
+"""A state's status that makes the next pass look for duplicates although it knows a collection."""
 FIELDS = {
     "espocrm_entity_type": "EspoCRM: the owner's entity type",
     "espocrm_entity_id": "EspoCRM: the owner's id",
@@ -68,10 +68,13 @@ class CollectionSearch:
     async def find_or_create(self, owner: Owner, state: CollectionState | None) -> Found:
         """The collection that our state or EspoCRM names, else the one that bears its name, else a new one."""
         kept = await self._still_there(owner, state)
-        if kept is not None:
-            return Found(kept)
+        if kept is not None and not (state is not None and state.status == MUST_SEARCH):
+            return Found(kept.collection_id)
         name = collection_name(owner.key)
         found = await self.xai.find_collections(name)
+        if kept is not None and kept.collection_id not in {row.collection_id for row in found}:
+            # Known by its id while the list still lags behind: taken for missing, it would be made a second time.
+            found = sorted([*found, kept], key=lambda row: (row.created_at or 0.0, row.collection_id))
         if found:
             merged = await self._merge(found[0], found[1:])
             await self._settle(owner.key, found[0].collection_id)
@@ -88,10 +91,8 @@ class CollectionSearch:
         created = await self._create(owner.key, name)
         return Found(created.collection_id, is_created=True, warning=left_alone)
 
-    async def _still_there(self, owner: Owner, state: CollectionState | None) -> str | None:
+    async def _still_there(self, owner: Owner, state: CollectionState | None) -> RemoteCollection | None:
         """The collection that our state or EspoCRM names, if it exists and is this owner's."""
-        if state is not None and state.status == MUST_SEARCH:
-            return None
         named = (state.collection_id if state else None) or owner.collection_id
         if not named:
             return None
@@ -100,7 +101,7 @@ class CollectionSearch:
         except NotFound:
             return None
         # A record copied in EspoCRM brings the id of the original's collection along.
-        return named if collection.name == collection_name(owner.key) else None
+        return collection if collection.name == collection_name(owner.key) else None
 
     async def _unclear_create(self, key: OwnerKey) -> float | None:
         """Seconds to wait where a create may have landed without the list showing it: a second would be a duplicate."""

@@ -19,7 +19,7 @@ from bitbylaw_pipeline.inbox import collection_states, document_states, work_que
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
-from bitbylaw_pipeline.sync.collection_search import MUST_SEARCH, CollectionSearch, collection_name
+from bitbylaw_pipeline.sync.collection_search import CollectionSearch, collection_name
 
 log = structlog.get_logger(__name__)
 
@@ -178,7 +178,6 @@ class CollectionStream:
                 is_permitted=False,
                 permission_ground=ground,
                 deleted_at=None,
-                status=MUST_SEARCH,
             )
             await self._save(withheld, want=() if known.is_permitted else None)
         facts: dict[str, Fact] = {"rule": self.settings.xai_egress.value}

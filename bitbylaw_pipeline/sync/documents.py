@@ -19,13 +19,8 @@ from bitbylaw_pipeline.domain.errors import NotFound, Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
 from bitbylaw_pipeline.inbox import collection_states, document_states, work_queue
 from bitbylaw_pipeline.inbox.batches import get_flag
-from bitbylaw_pipeline.sync.document_pass import (
-    COLLECTION_DOCUMENTS,
-    DocumentPass,
-    DocumentTools,
-    StartAgain,
-    Tally,
-)
+from bitbylaw_pipeline.sync.document_pass import COLLECTION_DOCUMENTS, carry_out
+from bitbylaw_pipeline.sync.document_round import DocumentTools, Round, StartAgain, Tally
 from bitbylaw_pipeline.sync.uploads import EGRESS_STOP
 
 MOST_ROUNDS = 4
@@ -99,7 +94,7 @@ class DocumentStream:
             await self._want_owners(current, situation.state, plan.want_owners)
             state = situation.state or DocumentState(key, updated_at=0.0)
             try:
-                return await DocumentPass(self.tools, current, state, plan, tally).run()
+                return await carry_out(Round(self.tools, current, state, plan, tally))
             except StartAgain as again:
                 document = again.document
         raise Transient(

@@ -448,3 +448,34 @@ def test_describe_says_what_would_be_done_and_writes_nothing(tmp_path: Path) -> 
         assert await stream.describe(key_of(matter)) == ["nothing to do"]
 
     in_world(tmp_path, story)
+
+
+def test_permission_flipped_while_the_list_lags_makes_no_second_collection(tmp_path: Path) -> None:
+    """Withdrawn and given again within seconds of the create: the collection is known by its id, listed or not."""
+
+    async def story(world: World) -> None:
+        world.xai.switches.update({"list_lag": 20.0})
+        matter = await world.new_matter()
+        await sync_owner(world, matter)
+        for permitted in (False, True):
+            await world.espo("PUT", f"{KLAGE}/{matter}", {"kiFreigabe": permitted})
+            await sync_owner(world, matter)
+        await assert_one_each(world, matter)
+
+    in_world(tmp_path, story)
+
+
+def test_a_search_for_duplicates_while_the_list_lags_makes_no_second_collection(tmp_path: Path) -> None:
+    """Told to look for duplicates, the flow finds not even its own in the list, and keeps it."""
+
+    async def story(world: World) -> None:
+        world.xai.switches.update({"list_lag": 20.0})
+        matter = await world.new_matter()
+        await sync_owner(world, matter)
+        await world.database.run(
+            lambda conn: conn.exec_driver_sql("UPDATE collection_state SET status = 'must_search'")
+        )
+        assert (await sync_owner(world, matter)).result is Result.SYNCED
+        await assert_one_each(world, matter)
+
+    in_world(tmp_path, story)

@@ -36,7 +36,7 @@ async def swept(world: World) -> SweepReport:
 async def assert_quiet(world: World) -> None:
     """A further sweep finds nothing."""
     report = await world.runtime.sweep().run()
-    assert (report.documents_wanted, report.owners_wanted) == (0, 0)
+    assert (report.documents_wanted, report.owners_wanted) == (0, 0), report
     for found in (
         report.orphan_files,
         report.missing_files,

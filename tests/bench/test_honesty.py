@@ -1,0 +1,78 @@
+"""The benchmark prints no number for work that is not right, and counts what the stand-ins saw."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bitbylaw_pipeline.bench.agreement import check_agreement
+from bitbylaw_pipeline.bench.bare_loop import BareLoop
+from bitbylaw_pipeline.bench.burst_trial import measure
+from bitbylaw_pipeline.bench.cpu_time import CpuMeter
+from bitbylaw_pipeline.bench.database_servers import BenchProblem
+from bitbylaw_pipeline.bench.firm import BARE_TYPE, BenchDocument, add_documents, add_matters, open_firm
+from bitbylaw_pipeline.bench.sandbox_process import XAI_KEY, Sandbox, running_sandbox
+
+
+async def _spoil(sandbox: Sandbox, document: BenchDocument) -> None:
+    """Deletes the document's file at xAI behind everybody's back."""
+    file_id = (await sandbox.records(BARE_TYPE))[document.id]["xaiId"]
+    url = f"{sandbox.xai_url}/api/v1/files/{file_id}"
+    async with sandbox.session.delete(url, headers={"Authorization": f"Bearer {XAI_KEY}"}) as response:
+        assert response.status == 200
+
+
+def test_bare_loop_makes_six_calls_a_document_and_is_checked() -> None:
+    """The yardstick really syncs: six calls each, all sides agree, and a file that is gone is noticed."""
+
+    async def main() -> None:
+        async with running_sandbox() as sandbox, BareLoop(sandbox) as bare:
+            await open_firm(sandbox)
+            matters = await add_matters(sandbox, "test", 2)
+            collections = await bare.create_collections(matters)
+            made = await add_documents(sandbox, "test", 4, matters, entity_type=BARE_TYPE)
+            trial = await measure(
+                sandbox, 4, CpuMeter({"sandbox": sandbox.pid}), lambda: bare.run(made, collections, 2)
+            )
+            assert sum(trial.calls.values()) == 24
+            assert trial.sent_bytes > 4 * made[0].size
+            await check_agreement(sandbox, made, collections)
+            await _spoil(sandbox, made[2])
+            with pytest.raises(BenchProblem, match=f"1 of 4.*{made[2].id}"):
+                await check_agreement(sandbox, made, collections)
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_calls_are_counted_end_to_end(tmp_path: Path) -> None:
+    """`--only calls` starts everything, counts six calls for a new document and one for a redundant event, and ends."""
+    file = tmp_path / "numbers.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bitbylaw_pipeline.bench", "--only", "calls", "--database", "sqlite",
+         "--call-documents", "1", "--json", file],
+        capture_output=True, text=True, check=False, timeout=150, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Calls by event" in done.stdout
+    numbers = {
+        one["name"]: one["value"] for one in json.loads(file.read_text())["sections"]["calls"]["numbers"]
+    }
+    assert numbers["new document"] == 6
+    assert numbers["redundant event, isolated"] == 1
+    assert numbers["same bytes again"] == 2
+
+
+def test_nonsense_on_the_command_line_is_refused() -> None:
+    """An unknown scenario ends with one sentence that names the known ones."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bitbylaw_pipeline.bench", "--only", "nothing"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "trickle" in done.stderr

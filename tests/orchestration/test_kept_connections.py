@@ -1,0 +1,62 @@
+"""A batch run keeps its connections to Dagster's PostgreSQL, and survives losing them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from bitbylaw_pipeline.orchestration.dagster_storage import keep_connections
+from bitbylaw_pipeline.orchestration.event_storage import store_asset_events
+from tests.orchestration.test_event_storage import materializations, run
+from tests.orchestration.workbench import dagster_instance
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance on PostgreSQL."""
+    with dagster_instance("postgresql", tmp_path) as made:
+        yield made
+
+
+def ask(instance: dg.DagsterInstance, statement: str) -> list[Any]:
+    """The first column of a statement's rows on the instance's database, by a connection of our own."""
+    engine = create_engine(instance.event_log_storage.postgres_url, poolclass=NullPool)  # type: ignore[attr-defined]
+    with engine.connect() as connection:
+        return list(connection.execute(text(statement)).scalars())
+
+
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+def test_chunks_share_their_connections(instance: dg.DagsterInstance) -> None:
+    """The server's processes after the fifth chunk are those after the first."""
+
+    def store(context: dg.AssetExecutionContext) -> None:
+        keep_connections(context.instance)
+        seen = []
+        for _ in range(5):
+            context.instance.add_dynamic_partitions("documents", ["k0"])
+            store_asset_events(context, materializations(3))
+            seen.append(sorted(ask(instance, f"SELECT pid {OTHERS}")))
+        assert seen[0]
+        assert all(pids == seen[0] for pids in seen)
+
+    run(instance, store)
+
+
+def test_lost_connections_lose_no_event(instance: dg.DagsterInstance) -> None:
+    """After the server has dropped every connection, the next chunk is stored like any other."""
+
+    def store(context: dg.AssetExecutionContext) -> None:
+        keep_connections(context.instance)
+        store_asset_events(context, materializations(2))
+        assert ask(instance, f"SELECT pg_terminate_backend(pid) {OTHERS}")
+        store_asset_events(context, materializations(2))
+
+    run_id = run(instance, store)
+    found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert len(found.records) == 8
