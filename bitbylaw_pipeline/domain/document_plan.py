@@ -99,7 +99,10 @@ def plan_document(
     drop = state.doomed if state else ()
 
     if document.attachment_id is None:
-        clear = state is not None and (state.file_id is not None or state.attachment_id is not None)
+        # Begun and not ended, it may have forgotten the file already and not told EspoCRM yet.
+        clear = state is not None and (
+            state.file_id is not None or state.attachment_id is not None or state.status == PARTIAL
+        )
         return DocumentPlan(
             clear=clear,
             drop=drop,

@@ -167,19 +167,11 @@ class CollectionStream:
 
     async def _withhold(self, owner: Owner, state: CollectionState | None, ground: str) -> Outcome:
         known = state or CollectionState(str(owner.key), None, False, "", 0.0)
-        if (
-            state is None
-            or known.is_permitted
-            or known.deleted_at is not None
-            or known.permission_ground != ground
-        ):
-            withheld = replace(
-                known,
-                is_permitted=False,
-                permission_ground=ground,
-                deleted_at=None,
-            )
-            await self._save(withheld, want=() if known.is_permitted else None)
+        # A document leaves its other collections only once it is known where it may be: it waits for our answer.
+        is_news = state is None or known.is_permitted or known.deleted_at is not None
+        if is_news or known.permission_ground != ground:
+            withheld = replace(known, is_permitted=False, permission_ground=ground, deleted_at=None)
+            await self._save(withheld, want=() if is_news else None)
         facts: dict[str, Fact] = {"rule": self.settings.xai_egress.value}
         if known.collection_id:
             facts["collection_kept"] = known.collection_id

@@ -6,7 +6,7 @@ What is wrong is noted in our state ("may be there", "must be looked for") and w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -60,13 +60,18 @@ class XaiSweep:
         alive = {
             state.file_id: state.document_id
             for state in states.values()
-            if state.file_id and state.deleted_at is None
+            if state.file_id and state.collections and state.deleted_at is None
         }
         _refuse_empty("files", len(listed), len(alive))
-        missing = {document_id for file_id, document_id in alive.items() if file_id not in listed}
+        missing = {
+            document_id
+            for file_id, document_id in alive.items()
+            # A list may lag behind, and what was uploaded while it was read is not in it.
+            if file_id not in listed and await self._is_gone(self.xai.file(file_id))
+        }
 
         def look(conn: Connection) -> tuple[set[str], list[str]]:
-            # Read again: what was uploaded while the lists were read is neither an orphan nor missing.
+            # Read again: what was uploaded while the lists were read is no orphan.
             now_known = list(document_states.iterate(conn))
             known = {file_id for state in now_known for file_id in _files(state)}
             under_way = {intent.token for intent in intents.unsettled_all(conn, INTENT_KIND)}
@@ -114,8 +119,9 @@ class XaiSweep:
             and owner.collection_id not in collections
         )
         self.report.duplicate_collections = doubled
-        # A collection made while the list was read is not in it.
-        self.report.missing_collections = [key for key in gone if await self._is_gone(owners[key])]
+        self.report.missing_collections = [
+            key for key in gone if await self._is_gone(self.xai.collection(owners[key].collection_id or ""))
+        ]
         keys = sorted({*doubled, *self.report.missing_collections})
         if not keys:
             return
@@ -129,9 +135,9 @@ class XaiSweep:
         await self.database.run(mark)
         self.report.owners_wanted += len(keys)
 
-    async def _is_gone(self, owner: CollectionState) -> bool:
+    async def _is_gone(self, reading: Awaitable[object]) -> bool:
         try:
-            await self.xai.collection(owner.collection_id or "")
+            await reading
         except NotFound:
             return True
         return False

@@ -335,6 +335,21 @@ def test_a_copied_owner_without_permission_holds_nothing_of_the_original(tmp_pat
     in_world(tmp_path, story)
 
 
+def test_a_document_moved_to_a_matter_without_permission_leaves_the_former_one(tmp_path: Path) -> None:
+    """While the new matter is unknown nothing is unlinked; once it is known to be closed, the document must go."""
+
+    async def story(world: World) -> None:
+        matter, document = await settled_document(world)
+        closed = await world.new_matter(kiFreigabe=False)
+        await world.link(closed, document)
+        await world.unlink(matter, document)
+        await world.want(document)
+        assert await world.drain() == []
+        assert world.files_in(matter) == set()
+
+    in_world(tmp_path, story)
+
+
 def test_permission_given_withdrawn_and_given_again_keeps_one_collection(tmp_path: Path) -> None:
     """Nothing is made before permission; withdrawn, what is there stays; given again, nothing is uploaded twice."""
 

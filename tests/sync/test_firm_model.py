@@ -181,6 +181,7 @@ class Firm(RuleBasedStateMachine):
 
     async def _close_the_day(self) -> None:
         world = self.world
+        await world.runtime.feed.poll_once()
         assert await world.drain() == []
         await self._night_comes()
         report = await world.runtime.sweep().run()
@@ -188,6 +189,7 @@ class Firm(RuleBasedStateMachine):
         await self._night_comes()
         second = await world.runtime.sweep().run()
         assert await world.drain() == []
+        await self._night_comes()
         await assert_quiet_but_for_orphans(world, second.orphan_files)
         names = [row["name"] for row in world.xai.state()["collections"]]
         assert len(names) == len(set(names)), "An owner has two collections."
