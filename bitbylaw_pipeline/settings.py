@@ -150,7 +150,9 @@ class Settings(BaseSettings):
     """For the sandbox alone: accept webhooks without signature or secret."""
 
     # Work
-    sync_concurrency: int = Field(default=16, ge=1, le=256)
+    sync_concurrency: int = Field(default=32, ge=1, le=256)
+    """Entities in hand at once, per batch. Twice the calls that a system gets at once (`*_MAX_CONCURRENCY`): half of them
+    wait for our own commits, and with 16 a burst was a quarter slower."""
     lease_seconds: float = Field(default=20.0, gt=1)
     batches_per_stream: int = Field(default=1, ge=1)
     single_runs_max: int = Field(default=0, ge=0)

@@ -20,7 +20,8 @@ class RetryLadder:
         nine tenths, so that a wait is never nothing). A system's own Retry-After is a floor, capped at the
         longest delay: ten days in a header must not silence a document.
         """
-        step = min(self.longest, self.first * 2.0 ** max(0, failures - 1))
+        # Beyond 2**1023 a float overflows, and so would the batch of a document that fails for years.
+        step = min(self.longest, self.first * 2.0 ** min(max(0, failures - 1), 64))
         jittered = step * (0.1 + 0.9 * chance)
         if retry_after is None or not 0 < retry_after < float("inf"):
             return jittered

@@ -25,14 +25,14 @@ log = structlog.get_logger(__name__)
 Recorder = Callable[[Sequence[Finished]], None]
 """Blocking; called in a thread, never concurrently; work is completed only after it has returned."""
 
-RECORD_WITHIN_SECONDS = 0.25
+RECORD_WITHIN_SECONDS = 0.5
 """In a burst. A chunk costs Dagster's storage some 15 ms whatever is in it: at 0.1 s that was 2 ms a document."""
 MOST_AT_ONCE = 200
 
 
 @dataclass(slots=True)
 class Completion:
-    """Gathers what has ended and settles it in chunks: within 250 ms, at once where nothing else is under way."""
+    """Gathers what has ended and settles it in chunks: within half a second, at once where nothing else is under way."""
 
     database: Database
     ladder: RetryLadder

@@ -267,8 +267,8 @@ async def assert_quiet_but_for_orphans(world: World, orphans: list[str]) -> None
 
 
 Firm.TestCase.settings = settings(
-    max_examples=30,
-    stateful_step_count=25,
+    max_examples=40,
+    stateful_step_count=30,
     deadline=None,
     derandomize=True,
     database=None,

@@ -353,3 +353,29 @@ def test_a_system_that_refuses_connections_is_waited_for_over_real_sockets(tmp_p
                 assert (await _row(world, document)).attempts == 0
 
     asyncio.run(main())
+
+
+def test_a_batch_stopped_in_the_middle_of_an_upload_leaves_nothing_leased(tmp_path: Path) -> None:
+    """Cancelled while the file is on its way: the next batch finds out what became of it, and there is one file."""
+
+    async def main() -> None:
+        async with open_world(tmp_path, is_real_time=True, xai_timeout_seconds=30.0) as world:
+            matter = await world.new_matter()
+            document = await world.new_document(FIRST, matter)
+            slow = world.xai.faults.add(
+                Fault("timeout_after_commit", "/v1/files", method="POST", seconds=30.0)
+            )
+            await world.want(document)
+            async with world.batches():
+                await world.until(lambda: slow.applied > 0)
+                began = time.monotonic()
+            assert time.monotonic() - began < 3.0
+            row = await _row(world, document)
+            assert (row.lease_token, row.attempts) == (None, 0)
+            world.xai.faults.clear()
+            async with world.batches():
+                await world.rest()
+            await assert_in_step(world, document, matter)
+            assert len(world.files()) == 1
+
+    asyncio.run(main())

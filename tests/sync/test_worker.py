@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bitbylaw_pipeline.domain.errors import Permanent, Transient
+from bitbylaw_pipeline.domain.errors import Permanent, RateLimited, Transient
 from bitbylaw_pipeline.domain.outcome import Outcome, Result
-from bitbylaw_pipeline.inbox import work_queue
+from bitbylaw_pipeline.inbox import outages, work_queue
 from bitbylaw_pipeline.inbox.batches import DRAIN, set_flag
 from bitbylaw_pipeline.sync.entity_pass import Finished
 from bitbylaw_pipeline.sync.feed import PollResult
@@ -268,6 +268,51 @@ def test_a_stop_in_the_middle_of_a_call_cancels_it_and_gives_every_lease_back(da
         assert len(shift.stream.cancelled) == 4
         assert await shift.is_done(["d00"])
         assert {(await shift.row(key)).attempts for key in KEYS} == {0}
+
+    run_shift(database_url, story)
+
+
+def test_a_stop_does_not_wait_for_a_system_that_is_being_asked_whether_it_is_back(database_url: str) -> None:
+    """The probe of a hanging system takes as long as its time limit; a stop takes no longer for it."""
+
+    async def story(shift: Shift) -> None:
+        is_asked = asyncio.Event()
+
+        async def hangs() -> None:
+            is_asked.set()
+            await asyncio.Event().wait()
+
+        shift.probes = {"espocrm": hangs}
+        await shift.database.run(
+            lambda conn: outages.pause(conn, shift.database.now(conn), "espocrm", 0.0, "is down")
+        )
+        await shift.want("d1")
+        batch = shift.start()
+        await is_asked.wait()
+        began = time.monotonic()
+        await shift.end(batch)
+        assert time.monotonic() - began < 2.0
+        assert shift.stream.begun == []
+
+    run_shift(database_url, story)
+
+
+def test_what_was_claimed_ahead_of_a_pause_is_given_back(database_url: str) -> None:
+    """The first refusal stops those that have not begun; they are neither tried nor counted until the pause is over."""
+
+    async def story(shift: Shift) -> None:
+        async def refused(key: str) -> Outcome:
+            await asyncio.sleep(0.02)
+            raise RateLimited("429", system="espocrm", retry_after=60.0)
+
+        shift.stream.script = refused
+        await shift.want(*KEYS)
+        batch = shift.start()
+        await shift.until(lambda: shift.nothing_is_leased(*KEYS) if shift.recorded.finished else False)
+        assert len(shift.stream.begun) == 4
+        assert {(await shift.row(key)).attempts for key in KEYS} == {0}
+        await shift.end(batch)
+        assert len(shift.stream.begun) == 4
 
     run_shift(database_url, story)
 
