@@ -35,8 +35,8 @@ PERMISSION_FIELDS = {
 }
 ESPOCRM_KEY = "sandbox-espocrm-key"
 HASTE: dict[str, Any] = {
-    "espocrm_api_timeout_seconds": 0.4,
-    "xai_timeout_seconds": 0.4,
+    "espocrm_api_timeout_seconds": 1.0,
+    "xai_timeout_seconds": 1.0,
     "xai_settle_seconds": 0.2,
     "xai_indexing_check_seconds": 0.1,
     "lease_seconds": 3.0,
