@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -41,6 +42,7 @@ ON_PIPELINE: dict[str, OnPipeline] = {
     "cold": measure_cold,
 }
 _DEFAULTS = Options()
+BUSY_LOAD_PER_CPU = 0.3
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -117,6 +119,8 @@ def bench(only: tuple[str, ...], database: str, json_file: Path | None, **sizes:
     """
     logs.configure_structure()
     logging.basicConfig(level=logging.ERROR)
+    # By default SIGTERM ends a process without its clean-up, and every server started here would live on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = Options(**{field.name: sizes[field.name] for field in fields(Options)})
     console = Console()
     report = Report(conditions(database))
@@ -125,6 +129,8 @@ def bench(only: tuple[str, ...], database: str, json_file: Path | None, **sizes:
         f"load before the start {report.conditions['load_before']}",
         highlight=False,
     )
+    if report.conditions["load_before"] > BUSY_LOAD_PER_CPU * report.conditions["cpus"]:
+        console.print("The machine is busy: rates and latencies suffer; CPU per document and calls do not.")
     started = time.monotonic()
     try:
         asyncio.run(_measure(set(only) or {*ALONE, *ON_PIPELINE}, database, options, report, console))

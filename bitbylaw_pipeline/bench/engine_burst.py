@@ -40,7 +40,7 @@ async def measure_engine(ground: Ground, options: Options) -> Section:
 
 def _how(options: Options) -> str:
     return (
-        f"{options.documents} new documents of 64 KiB wanted by 50, worker in this process, 16 at once, state and Redis "
+        f"{options.documents} new documents of 64 KiB wanted by 50, worker in this process, state and Redis "
         "as in production; to the last write-back"
     )
 

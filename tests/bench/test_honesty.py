@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from bitbylaw_pipeline.bench.agreement import check_agreement
 from bitbylaw_pipeline.bench.bare_loop import BareLoop
 from bitbylaw_pipeline.bench.burst_trial import measure
 from bitbylaw_pipeline.bench.cpu_time import CpuMeter
-from bitbylaw_pipeline.bench.database_servers import BenchProblem
+from bitbylaw_pipeline.bench.database_servers import BenchProblem, wait_until
 from bitbylaw_pipeline.bench.firm import BARE_TYPE, BenchDocument, add_documents, add_matters, open_firm
 from bitbylaw_pipeline.bench.sandbox_process import XAI_KEY, Sandbox, running_sandbox
 
@@ -66,6 +67,26 @@ def test_calls_are_counted_end_to_end(tmp_path: Path) -> None:
     assert numbers["new document"] == 6
     assert numbers["redundant event, isolated"] == 1
     assert numbers["same bytes again"] == 2
+
+
+@pytest.mark.slow
+def test_nothing_is_left_running_after_sigterm() -> None:
+    """Ended by SIGTERM in the middle, the benchmark takes its servers along."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bitbylaw_pipeline.bench", "--only", "receiver", "--database", "sqlite"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        ours = psutil.Process(process.pid)
+        wait_until(lambda: len(ours.children(recursive=True)) >= 3, "The benchmark's servers")
+        started = ours.children(recursive=True)
+        process.terminate()
+        assert process.wait(30) == 143
+    finally:
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert not alive
 
 
 def test_nonsense_on_the_command_line_is_refused() -> None:
