@@ -23,6 +23,7 @@ from bitbylaw_pipeline.bench.database_servers import BenchProblem
 from bitbylaw_pipeline.bench.engine_burst import measure_engine
 from bitbylaw_pipeline.bench.ground import POSTGRESQL, Ground, open_ground
 from bitbylaw_pipeline.bench.options import Options
+from bitbylaw_pipeline.bench.programs import end_leftovers
 from bitbylaw_pipeline.bench.receiver_load import measure_receiver
 from bitbylaw_pipeline.bench.report import Report, Section, conditions, show
 from bitbylaw_pipeline.bench.trickle import measure_trickle
@@ -138,6 +139,7 @@ def bench(only: tuple[str, ...], database: str, json_file: Path | None, **sizes:
         console.print(f"[red]{problem}[/red]", highlight=False)
         sys.exit(1)
     finally:
+        end_leftovers()
         if json_file is not None and report.sections:
             report.write(json_file)
     console.print(f"{time.monotonic() - started:.0f} s in all", highlight=False)

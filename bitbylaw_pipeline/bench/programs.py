@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from bitbylaw_pipeline.bench.cpu_time import all_processes
 from bitbylaw_pipeline.bench.database_servers import BenchProblem, wait_until
 
 STOP_SECONDS = 90.0
+LEFTOVER_SECONDS = 20.0
 _PARTS = {
     "receiver": "webhook_sensor_app",
     "batches": "dagster api grpc",
@@ -82,6 +86,26 @@ def _running(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def end_leftovers() -> None:
+    """Ends every process that this one started and that still runs.
+
+    A SIGTERM that comes while a server is being started raises SystemExit inside `Popen`, before anybody owns it:
+    the receiver then lived on after the benchmark.
+    """
+    for facts in all_processes().values():
+        if facts.parent == os.getpid():
+            _end_child(facts.pid)
+
+
+def _end_child(pid: int) -> None:
+    # Again and again: a child that has not come to its `exec` yet has our handler still, and takes no notice.
+    deadline = time.monotonic() + LEFTOVER_SECONDS
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            os.kill(pid, signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL)
+            time.sleep(0.2)
 
 
 def _parts_of(parent: int) -> dict[str, int]:
