@@ -5,6 +5,7 @@ Nothing is read at import. A missing or senseless value ends in one clear senten
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -14,6 +15,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.domain.retry import RetryLadder
+
+_ROUTE_CHANGE = re.compile(
+    r"-\*|[+-](?:GET|POST|PUT|DELETE) (?:[A-Za-z][A-Za-z0-9]*|\{id\})(?:/(?:[A-Za-z][A-Za-z0-9]*|\{id\}))*"
+)
 
 
 class SettingsError(Exception):
@@ -64,6 +69,60 @@ class DocumentFieldNames(BaseModel):
     status_unchanged: str = "unchanged"
 
 
+class BeteiligteFieldNames(BaseModel):
+    """What a party's fields are called on the firm's server; those that the server lacks are left out.
+
+    A part of an address field `adresse` is named as the API names it (`adresseStreet`), the lists behind an e-mail
+    and a phone field likewise (`emailAddressData`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity_type: str = "CBeteiligte"
+    name: str = "name"
+    """EspoCRM's own display name, required there: made of surname and given name, never read back."""
+    nachname: str = "nachname"
+    vorname: str = "vorname"
+    anrede: str = "anrede"
+    titel: str = "titel"
+    rechtsform: str = "rechtsform"
+    geburtsdatum: str = "geburtsdatum"
+    register_nummer: str = "handelsregisterNummer"
+    register_gericht: str = "registergericht"
+    strasse: str = "adresseStreet"
+    plz: str = "adressePostalCode"
+    ort: str = "adresseCity"
+    land: str = "adresseCountry"
+    phones: str = "phoneNumberData"
+    emails: str = "emailAddressData"
+    betnr: str = "betnr"
+    row_id: str = "rowId"
+    last_sync: str = "advowareLastSync"
+    sync_status: str = "syncStatus"
+    key_field: str = "bitbylawKey"
+    """A text field by which a record that we created is found again when its answer got lost."""
+    phone_country: str = Field(default="+49", pattern=r"^\+[1-9]\d{0,2}$")
+    """The country of a number that is written without one: EspoCRM takes international numbers alone."""
+
+
+class BankverbindungFieldNames(BaseModel):
+    """What a bank account's fields are called on the firm's server; those that the server lacks are left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity_type: str = "CBankverbindungen"
+    name: str = "name"
+    """EspoCRM's own display name, required there: the bank and the last digits of the IBAN."""
+    iban: str = "iban"
+    bic: str = "bic"
+    kontoinhaber: str = "kontoinhaber"
+    bankname: str = "bankname"
+    advoware_id: str = "advowareId"
+    beteiligte: str = "beteiligte"
+    """The link to the party; its id stands in `{link}Id`."""
+    key_field: str = "bitbylawKey"
+
+
 DEFAULT_OWNERS = (
     OwnerType(entity_type="CVmhRumungsklage", word="raeumungsklage"),
     OwnerType(entity_type="CMietinkasso", word="mietinkasso"),
@@ -98,6 +157,8 @@ class Settings(BaseSettings):
     espocrm_max_concurrency: int = Field(default=16, ge=1)
     document_fields: DocumentFieldNames = DocumentFieldNames()
     collection_owners: tuple[OwnerType, ...] = DEFAULT_OWNERS
+    beteiligte_fields: BeteiligteFieldNames = BeteiligteFieldNames()
+    bankverbindung_fields: BankverbindungFieldNames = BankverbindungFieldNames()
 
     # xAI
     xai_api_key: SecretStr = SecretStr("")
@@ -114,10 +175,28 @@ class Settings(BaseSettings):
     xai_delete_replaced_files: bool = True
     xai_indexing_check_seconds: float = Field(default=30.0, ge=0)
 
-    # Advoware: the firm's .env names it already; nothing reads it yet
+    # Advoware. Two forms: the first three alone, or the vendor's full set (docs/configuration.md)
     advoware_api_base_url: str = ""
     advoware_api_key: SecretStr = SecretStr("")
     advoware_api_secret: SecretStr = SecretStr("")
+    advoware_app_id: str = ""
+    advoware_configurator_url: str = ""
+    """Empty: no lookup, the addresses below (or ADVOWARE_API_BASE_URL) are used as they stand."""
+    advoware_relay_url: str = ""
+    advoware_security_url: str = ""
+    advoware_kanzlei: str = ""
+    advoware_database: str = ""
+    advoware_user: str = ""
+    advoware_password: SecretStr = SecretStr("")
+    advoware_role: int = Field(default=2, ge=0)
+    advoware_product: int = Field(default=64, ge=0)
+    advoware_path_prefix: str = "api/v1/advonet/"
+    advoware_lists_beteiligte: bool = True
+    """Whether `GET Beteiligte` lists all parties; without it linked parties are read one by one."""
+    advoware_timeout_seconds: float = Field(default=30.0, gt=0)
+    advoware_max_concurrency: int = Field(default=4, ge=1)
+    advoware_tasks: bool = True
+    """What Advoware cannot take becomes a task in EspoCRM, where our user may make tasks."""
 
     # What may leave the firm
     xai_egress: EgressRule = EgressRule.OFF
@@ -149,6 +228,18 @@ class Settings(BaseSettings):
     webhook_allow_unsigned: bool = False
     """For the sandbox alone: accept webhooks without signature or secret."""
 
+    # The proxy to Advoware, for the firm's own programs
+    proxy_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    advoware_proxy_read_only: bool = True
+    advoware_proxy_routes: Annotated[tuple[str, ...], NoDecode] = ()
+    """Changes to the allow-list: `+GET Rechnungen/{id}` extends it, `-POST Beteiligte` narrows it, `-*` empties it."""
+    advoware_proxy_max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+    advoware_proxy_max_answer_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    advoware_proxy_rate_per_minute: float = Field(default=600.0, gt=0)
+    advoware_proxy_burst: int = Field(default=200, ge=1)
+    """Requests of one key that may come at once, before the rate counts."""
+    advoware_proxy_answer_seconds: float = Field(default=120.0, gt=0)
+
     # Work
     sync_concurrency: int = Field(default=32, ge=1, le=256)
     """Entities in hand at once, per batch. Twice the calls that a system gets at once (`*_MAX_CONCURRENCY`): half of them
@@ -168,25 +259,53 @@ class Settings(BaseSettings):
     retry_first_seconds: float = Field(default=5.0, gt=0)
     retry_longest_seconds: float = Field(default=4 * 3600.0, gt=0)
     retry_attempts: int = Field(default=8, ge=1)
+    sync_tombstone_days: float = Field(default=90.0, ge=1)
+    """How long a record that was deleted on both sides, and values that were overwritten, are remembered."""
     outage_probe_seconds: float = Field(default=10.0, gt=0)
     """How often a system that is down is asked whether it is back."""
     log_level: str = "INFO"
 
-    @field_validator("xai_unreadable_types", mode="before")
+    @field_validator("xai_unreadable_types", "advoware_proxy_routes", "proxy_api_keys", mode="before")
     @classmethod
-    def _split_types(cls, value: Any) -> Any:
+    def _split_at_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("advoware_path_prefix")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        parts = [part for part in value.strip().split("/") if part]
+        if not all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", part) for part in parts):
+            raise ValueError("write it as a plain path such as api/v1/advonet/")
+        return "".join(f"{part}/" for part in parts)
+
     @field_validator(
-        "espocrm_api_base_url", "xai_api_base_url", "xai_management_base_url", "receiver_public_url"
-    )
+        "espocrm_api_base_url", "xai_api_base_url", "xai_management_base_url", "receiver_public_url",
+        "advoware_api_base_url", "advoware_configurator_url", "advoware_relay_url", "advoware_security_url",
+    )  # fmt: skip
     @classmethod
     def _check_url(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("write it as a whole address, beginning with https://")
         return value.rstrip("/")
+
+    @field_validator("proxy_api_keys")
+    @classmethod
+    def _check_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        texts = [key.get_secret_value() for key in keys]
+        if not all(text.isascii() and text.isprintable() and text and " " not in text for text in texts):
+            raise ValueError("write keys of letters, digits and signs, with commas between them")
+        return keys
+
+    @field_validator("advoware_proxy_routes")
+    @classmethod
+    def _check_routes(cls, changes: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ROUTE_CHANGE.fullmatch(change) for change in changes):
+            raise ValueError(
+                "write changes like +GET Rechnungen/{id}, -POST Beteiligte or -*, with commas between"
+            )
+        return changes
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -210,6 +329,13 @@ class Settings(BaseSettings):
         if missing:
             listed = ", ".join(name.upper() for name in missing)
             raise SettingsError(f"{listed} must be set: put it into .env (see .env.example).")
+
+    @property
+    def has_advoware(self) -> bool:
+        """True if Advoware is configured: a key, and an address or the configurator's, which tells the address."""
+        has_both = bool(self.advoware_relay_url and self.advoware_security_url)
+        has_address = self.advoware_api_base_url or self.advoware_configurator_url or has_both
+        return bool(_text(self.advoware_api_key) and has_address)
 
     @property
     def home(self) -> Path:

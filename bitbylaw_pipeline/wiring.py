@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bitbylaw_pipeline.clients.advoware import Advoware
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
+from bitbylaw_pipeline.clients.espocrm_bankverbindungen import BankverbindungRecords
+from bitbylaw_pipeline.clients.espocrm_beteiligte import BeteiligteRecords
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
+from bitbylaw_pipeline.clients.espocrm_tasks import Tasks
 from bitbylaw_pipeline.clients.xai import Xai
+from bitbylaw_pipeline.inbox.advoware_token_cache import open_token_cache
 from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
@@ -21,8 +26,12 @@ from bitbylaw_pipeline.sync.document_round import DocumentTools
 from bitbylaw_pipeline.sync.documents import DocumentStream
 from bitbylaw_pipeline.sync.feed import ChangeFeed
 from bitbylaw_pipeline.sync.outage import OutageWatch
+from bitbylaw_pipeline.sync.person_tasks import PersonTasks
 from bitbylaw_pipeline.sync.stream import Stream
 from bitbylaw_pipeline.sync.sweep import Sweep
+from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
+from bitbylaw_pipeline.sync.two_way_stream import TwoWayStream
+from bitbylaw_pipeline.sync.two_way_sweep import TwoWaySweep
 from bitbylaw_pipeline.sync.worker import Worker
 
 REQUIRED = (
@@ -43,6 +52,16 @@ def open_database(settings: Settings) -> Database:
 
 
 @dataclass(frozen=True, slots=True)
+class AdvowareParts:
+    """What keeps EspoCRM and Advoware in step."""
+
+    client: Advoware
+    pairs: Pairs
+    tasks: PersonTasks
+    sweep: TwoWaySweep
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """Everything a batch, a partition run or a command works with; open it with `open_runtime`."""
 
@@ -55,6 +74,8 @@ class Runtime:
     feed: ChangeFeed
     outage_watch: OutageWatch
     streams: Mapping[str, Stream]
+    advoware: AdvowareParts | None
+    """None where Advoware is not configured: its streams are then not there either."""
 
     def worker(self, stream_name: str, *, polls_feed: bool = True) -> Worker:
         """A new worker on that stream."""
@@ -102,11 +123,15 @@ async def open_runtime(
         stack.push_async_callback(xai.aclose)
         records = DocumentRecords(espocrm, settings.document_fields, settings.collection_owners)
         cipher = Cipher(settings.state_encryption_key.get_secret_value())
-        outage_watch = OutageWatch(
-            database,
-            {"espocrm": espocrm.probe, "xai-files": xai.probe_files, "xai-management": xai.probe_management},
-            settings.outage_probe_seconds,
-        )
+        probes = {
+            "espocrm": espocrm.probe,
+            "xai-files": xai.probe_files,
+            "xai-management": xai.probe_management,
+        }
+        advoware = await _open_advoware(settings, stack, database, espocrm, ways.get("advoware"))
+        if advoware is not None:
+            probes["advoware"] = advoware.client.probe
+        outage_watch = OutageWatch(database, probes, settings.outage_probe_seconds)
         feed = ChangeFeed(espocrm, database, coordination, settings, outage_watch)
         spool_dir = settings.spool_dir or settings.home / "spool"
         tools = DocumentTools(database, coordination, records, xai, cipher, settings, spool_dir)
@@ -114,4 +139,30 @@ async def open_runtime(
             "documents": DocumentStream(tools),
             "collections": CollectionStream(database, coordination, records, xai, settings),
         }
-        yield Runtime(settings, database, coordination, espocrm, records, xai, feed, outage_watch, streams)
+        if advoware is not None:
+            for pair, entity_type in advoware.tasks.entity_types.items():
+                streams[pair] = TwoWayStream(Pair(pair), advoware.pairs, advoware.tasks, entity_type)
+        yield Runtime(
+            settings, database, coordination, espocrm, records, xai, feed, outage_watch, streams, advoware
+        )
+
+
+async def _open_advoware(
+    settings: Settings, stack: AsyncExitStack, database: Database, espocrm: EspoCrm, transport: Any
+) -> AdvowareParts | None:
+    if not settings.has_advoware:
+        return None
+    cache = open_token_cache(settings)
+    if cache is not None:
+        stack.push_async_callback(cache.aclose)
+    client = Advoware.open(settings, transport=transport, cache=cache, on_call=count_call)
+    stack.push_async_callback(client.aclose)
+    pairs = Pairs(
+        database, BeteiligteRecords(espocrm, settings), BankverbindungRecords(espocrm, settings), client
+    )
+    entity_types = {
+        Pair.BETEILIGTE.value: settings.beteiligte_fields.entity_type,
+        Pair.BANKVERBINDUNGEN.value: settings.bankverbindung_fields.entity_type,
+    }
+    tasks = PersonTasks(database, Tasks(espocrm), entity_types, is_wanted=settings.advoware_tasks)
+    return AdvowareParts(client, pairs, tasks, TwoWaySweep(pairs, tasks, database))

@@ -25,11 +25,12 @@ def main() -> None:
         configure_process(settings.log_level)
         sock = _listen(settings)
         _prepare(settings)
+        app = create_app(settings)
     except (SettingsError, StartRefused, CipherError) as error:
         sys.exit(str(error))
     if settings.webhook_allow_unsigned:
         log.warning("unsigned_webhooks_are_accepted", setting="WEBHOOK_ALLOW_UNSIGNED")
-    serve(create_app(settings), sock)
+    serve(app, sock)
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bitbylaw_pipeline.domain.document import OwnerKey
 from bitbylaw_pipeline.settings import Settings
 
 DOCUMENTS = "documents"
 COLLECTIONS = "collections"
+BETEILIGTE = "beteiligte"
+BANKVERBINDUNGEN = "bankverbindungen"
+"""Streams, and for the two-way ones the word in URLs and topics as well."""
 
 ACTIONS = ("create", "update", "delete")
 LINK_ACTIONS = ("link", "unlink")
@@ -19,17 +22,19 @@ _VMH_TOPICS = frozenset({"document", "beteiligte", "bankverbindungen"})
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An entity type that some stream keeps in step; `word` stands for it in URLs and topics."""
+    """An entity type that we keep in step; `word` stands for it in URLs and topics.
+
+    A party is kept in step twice: with its collection at xAI, and with Advoware.
+    """
 
     entity_type: str
     word: str
-    stream: str
+    streams: tuple[str, ...]
+    """Empty for what is kept in step with Advoware where Advoware is not configured: its events are stored alone."""
 
-    def key(self, record_id: str) -> str:
+    def key(self, stream: str, record_id: str) -> str:
         """The record's key in the stream."""
-        if self.stream == DOCUMENTS:
-            return record_id
-        return str(OwnerKey(self.entity_type, record_id))
+        return str(OwnerKey(self.entity_type, record_id)) if stream == COLLECTIONS else record_id
 
     def topic(self, action: str) -> str:
         """What happened to a record, as the replaced system named it."""
@@ -73,11 +78,33 @@ class Subjects:
     """The entity types that we keep in step, and the addresses that follow from them."""
 
     def __init__(self, settings: Settings) -> None:
-        self.document = Subject(settings.document_fields.entity_type, "document", DOCUMENTS)
-        self._owners = [
-            Subject(owner.entity_type, owner.word, COLLECTIONS) for owner in settings.collection_owners
+        two_way = {
+            settings.beteiligte_fields.entity_type: BETEILIGTE,
+            settings.bankverbindung_fields.entity_type: BANKVERBINDUNGEN,
+        }
+
+        def streams(entity_type: str, *first: str) -> tuple[str, ...]:
+            more = two_way.get(entity_type) if settings.has_advoware else None
+            return first if more is None else (*first, more)
+
+        self.document = Subject(settings.document_fields.entity_type, "document", (DOCUMENTS,))
+        owners = [
+            Subject(owner.entity_type, owner.word, streams(owner.entity_type, COLLECTIONS))
+            for owner in settings.collection_owners
         ]
-        self._by_type = {subject.entity_type: subject for subject in (*self._owners, self.document)}
+        self._by_type = {subject.entity_type: subject for subject in (*owners, self.document)}
+        taken = {owner.word for owner in owners}
+        others = [
+            # A type that owns collections under another word has both addresses, and both want the same.
+            replace(
+                self._by_type.get(entity_type, Subject(entity_type, word, streams(entity_type))), word=word
+            )
+            for entity_type, word in two_way.items()
+            if word not in taken
+        ]
+        for subject in others:
+            self._by_type.setdefault(subject.entity_type, subject)
+        self._all = (self.document, *owners, *others)
 
     def find(self, entity_type: str) -> Subject | None:
         """The subject of that type, if it is one of ours."""
@@ -94,7 +121,7 @@ class Subjects:
         """Every address for changed records."""
         return [
             Address(f"/vmh/webhook/{subject.word}/{action}", subject, action)
-            for subject in (self.document, *self._owners)
+            for subject in self._all
             for action in ACTIONS
         ]
 

@@ -17,6 +17,9 @@ from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
 from bitbylaw_pipeline.settings import Settings
 from webhook_sensor_app.addresses import Address, LinkAddress
+from webhook_sensor_app.proxy import PATH as PROXY_PATH
+from webhook_sensor_app.proxy import Proxy
+from webhook_sensor_app.proxy_upstream import Upstream, open_upstream
 from webhook_sensor_app.readiness import WAIT_SECONDS, check_tables, open_database, prepare
 from webhook_sensor_app.receiver import Receiver, error_response
 from webhook_sensor_app.refusal import Refusal, unavailable
@@ -32,6 +35,7 @@ def create_app(
     settings: Settings,
     database: Database | None = None,
     coordination: Coordination | None = None,
+    upstream: Upstream | None = None,
     *,
     max_waiting: int = MAX_WAITING,
 ) -> Starlette:
@@ -39,12 +43,14 @@ def create_app(
 
     A database that is handed in has its tables already. Our own gets them when the app starts, which raises
     StartRefused if no sender could ever be recognised. Without a database the app starts all the same and answers
-    503 until there is one: EspoCRM 10 loses what it sends to a closed port (`facts/espocrm.md` 11).
+    503 until there is one: EspoCRM 10 loses what it sends to a closed port (`facts/espocrm.md` 11). Raises
+    SettingsError for senseless ADVOWARE_PROXY_ROUTES.
     """
     state = open_database(settings) if database is None else database
     redis = Coordination.open(settings) if coordination is None else coordination
     wake_ups = WakeUps(redis)
     receiver = Receiver(settings, state, wake_ups, max_waiting=max_waiting)
+    proxy = Proxy(settings, state)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -55,12 +61,16 @@ def create_app(
             if database is None:
                 stack.push_async_callback(state.aclose)
                 await stack.enter_async_context(_prepared(settings, state))
+            proxy.upstream = (
+                await stack.enter_async_context(open_upstream(settings)) if upstream is None else upstream
+            )
             yield
 
     app = Starlette(
         routes=[
             *(_webhook(receiver, address) for address in receiver.subjects.link_addresses()),
             *(_webhook(receiver, address) for address in receiver.subjects.addresses()),
+            Route(PROXY_PATH, proxy),
             Route("/health", _health),
             Route("/ready", _ready(state)),
         ],

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
-from webhook_sensor_app.refusal import Refusal, unavailable
+from webhook_sensor_app.refusal import Refusal
 
 READ_SECONDS = 8.0
 """EspoCRM gives up after 10 s by itself."""
@@ -17,10 +17,18 @@ READ_SECONDS = 8.0
 class Bodies:
     """Bounds what all requests together hold in memory to `max_total_bytes`, and each to `max_bytes`."""
 
-    def __init__(self, max_bytes: int, *, max_total_bytes: int, read_seconds: float = READ_SECONDS) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        *,
+        max_total_bytes: int,
+        read_seconds: float = READ_SECONDS,
+        advice: str = "send fewer events in a request",
+    ) -> None:
         self._max_bytes = max_bytes
         self._free_bytes = max_total_bytes
         self._read_seconds = read_seconds
+        self._advice = advice
 
     @contextmanager
     def room(self) -> Iterator[bytearray]:
@@ -53,7 +61,11 @@ class Bodies:
         if len(buffer) + len(chunk) > self._max_bytes:
             raise self._too_long()
         if len(chunk) > self._free_bytes:
-            raise unavailable("too_many_bodies")
+            raise Refusal(
+                503,
+                "Too many bodies are being received at the moment: send the same request again.",
+                "too_many_bodies",
+            )
         self._free_bytes -= len(chunk)
         buffer += chunk
 
@@ -75,6 +87,6 @@ class Bodies:
     def _too_long(self) -> Refusal:
         return Refusal(
             413,
-            f"The body is longer than {self._max_bytes} bytes: send fewer events in a request.",
+            f"The body is longer than {self._max_bytes} bytes: {self._advice}.",
             "too_long",
         )

@@ -35,8 +35,11 @@ def take_changes(address: Address, ids: Sequence[str], *, digest: str, event_id:
     subject = address.subject
     items = [(subject.entity_type, record_id, address.action) for record_id in dict.fromkeys(ids)]
     received = Received(event_id, SOURCE, address.topic, items, digest)
-    wanted = Want(subject.stream, [subject.key(record_id) for _, record_id, _ in items])
-    return Intake(event_id, len(ids), [received], [wanted])
+    wants = [
+        Want(stream, [subject.key(stream, record_id) for _, record_id, _ in items])
+        for stream in subject.streams
+    ]
+    return Intake(event_id, len(ids), [received], wants)
 
 
 def take_links(
@@ -58,7 +61,8 @@ def take_links(
             topic = subjects.link_topic(end.entity_type)
             items.setdefault(topic, {})[end.entity_type, end.id, address.action] = None
         for subject, end in ours:
-            keys.setdefault(subject.stream, {})[subject.key(end.id)] = None
+            for stream in subject.streams:
+                keys.setdefault(stream, {})[subject.key(stream, end.id)] = None
     received = [
         # Rows are numbered per topic, so a topic needs an id of its own.
         Received(f"{event_id}-{number}" if number else event_id, SOURCE, topic, list(of_topic), digest)

@@ -99,8 +99,8 @@ class Receiver:
 def error_response(refusal: Refusal) -> Response:
     """The refusal as JSON."""
     # Kept open, the connection of a sender that dawdled would have the time for a head once more.
-    headers = {"connection": "close"} if refusal.status == 408 else None
-    return JSONResponse({"error": refusal.sentence}, refusal.status, headers)
+    close = {"connection": "close"} if refusal.status == 408 else {}
+    return JSONResponse({"error": refusal.sentence}, refusal.status, refusal.headers | close)
 
 
 def _refusal(error: Exception) -> Refusal:

@@ -7,15 +7,20 @@ ours is always 503, and 400, 413 and 415 are for what EspoCRM cannot send.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class Refusal(Exception):
     """An answer other than "accepted": the HTTP status, one sentence for a person, and a short reason for the log."""
 
-    def __init__(self, status: int, sentence: str, reason: str) -> None:
+    def __init__(
+        self, status: int, sentence: str, reason: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
         self.reason = reason
+        self.headers = dict(headers or {})
 
 
 def unavailable(reason: str) -> Refusal:

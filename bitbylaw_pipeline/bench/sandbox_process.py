@@ -129,7 +129,10 @@ def _row(entry: Mapping[str, Any]) -> LedgerRow:
 async def running_sandbox() -> AsyncIterator[Sandbox]:
     """The stand-ins on free ports in a new process, empty; stopped at the end."""
     process = subprocess.Popen(  # noqa: ASYNC220  # once, before anything is measured
-        [sys.executable, "-m", "bitbylaw_pipeline.sandbox.server", "--espocrm-port", "0", "--xai-port", "0"],
+        [
+            sys.executable, "-m", "bitbylaw_pipeline.sandbox.server",
+            "--espocrm-port", "0", "--xai-port", "0", "--advoware-port", "0",
+        ],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:

@@ -102,6 +102,7 @@ def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
     """The stand-ins, with the sample firm in them and our webhooks registered."""
     arguments = ["-m", "bitbylaw_pipeline.sandbox.server"]
     arguments += ["--espocrm-port", str(stage.ports.espocrm), "--xai-port", str(stage.ports.xai)]
+    arguments += ["--advoware-port", "0"]
     program = Program("sandbox", arguments, lambda: _is_up(stage.ports), ready_seconds=30)
     with Programs(clean_environment(), stage.home / "logs", stage.home) as programs:
         programs.start(program)

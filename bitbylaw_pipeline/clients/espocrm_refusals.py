@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from bitbylaw_pipeline.clients.answer import Refusal
+from bitbylaw_pipeline.domain.document import is_record_id
 from bitbylaw_pipeline.domain.errors import Conflict, Permanent, SyncError, Unexpected
 
 IP_BLOCK_SECONDS = 60.0
@@ -26,6 +27,14 @@ class FieldRefused(Permanent):
         super().__init__(message, system=system, status=status, reason="invalid")
         self.field = field
         self.rule = rule
+
+
+class Duplicate(Permanent):
+    """EspoCRM's duplicate check found records like this one; `ids` are theirs, as far as the answer names them."""
+
+    def __init__(self, message: str, *, system: str, status: int, ids: tuple[str, ...]) -> None:
+        super().__init__(message, system=system, status=status, reason="duplicate")
+        self.ids = ids
 
 
 def judge(refusal: Refusal) -> SyncError | None:
@@ -97,8 +106,13 @@ def _missing(refusal: Refusal, reason: str | None) -> SyncError:
 def _conflict(refusal: Refusal, reason: str | None) -> SyncError:
     data = refusal.data()
     if reason == "duplicate":
-        count = len(data) if isinstance(data, list) else "some"
-        return refusal.permanent(f"already has {count} such record(s)", "duplicate")
+        found = [item.get("id") for item in data if isinstance(item, dict)] if isinstance(data, list) else []
+        return Duplicate(
+            refusal.sentence(f"already has {len(found) or 'some'} such record(s)"),
+            system=refusal.call.system,
+            status=refusal.status,
+            ids=tuple(one for one in found if isinstance(one, str) and is_record_id(one)),
+        )
     if reason == "modified":
         body = data if isinstance(data, dict) else {}
         values = body.get("values")

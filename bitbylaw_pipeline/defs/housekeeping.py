@@ -26,7 +26,8 @@ def delete_what_is_old(context: dg.OpExecutionContext, config: RetentionConfig, 
     """Open work, unsettled intents and the egress register stay whatever their age."""
     before = datetime.now(UTC) - timedelta(days=config.run_days)
     runs = delete_old_runs(context.instance, ASSETS, [stream.name for stream in STREAMS], before)
-    rows = delete_older(backend.database(), config.inbox_days)
+    tombstone_days = backend.settings().sync_tombstone_days
+    rows = delete_older(backend.database(), config.inbox_days, tombstone_days=tombstone_days)
     told = {"runs_deleted": runs.deleted, "runs_kept": runs.kept, **rows}
     context.add_output_metadata({name: dg.MetadataValue.int(count) for name, count in told.items()})
 

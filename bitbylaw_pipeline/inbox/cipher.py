@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
@@ -24,6 +28,7 @@ class Cipher:
             )
         try:
             self._fernet = MultiFernet([Fernet(part) for part in keys])
+            self._secret = base64.urlsafe_b64decode(keys[0])
         except ValueError:
             raise CipherError(
                 "STATE_ENCRYPTION_KEY is not a usable key: 32 random bytes in URL-safe base64 are needed "
@@ -42,3 +47,11 @@ class Cipher:
             raise CipherError(
                 "STATE_ENCRYPTION_KEY is not the key that this state was written with: set the former one."
             ) from None
+
+    def digest(self, purpose: str, text: str) -> str:
+        """HMAC-SHA256 of the text in hex, under a key of its own for that purpose, derived from the first key.
+
+        Whoever reads the database cannot try values against it. Under another first key it is another digest.
+        """
+        key = hmac.digest(self._secret, purpose.encode(), hashlib.sha256)
+        return hmac.digest(key, text.encode(), hashlib.sha256).hex()

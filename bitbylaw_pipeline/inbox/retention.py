@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from sqlalchemy import Connection, bindparam, delete, select
 
+from bitbylaw_pipeline.inbox import two_way_retention
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.json_rows import DOUBLE
 from bitbylaw_pipeline.inbox.prepared import Prepared
@@ -30,21 +33,27 @@ _OLD_INTENTS = Prepared(
 )
 
 
-def delete_older(database: Database, days: float) -> dict[str, int]:
-    """Deletes inbox events, and settled intents, that are older than so many days; returns the count of each.
+def delete_older(database: Database, days: float, *, tombstone_days: float) -> dict[str, int]:
+    """Deletes inbox events and settled intents older than `days`; returns the count of each kind.
 
-    Open work does not depend on its events, and unsettled intents stay whatever their age.
+    Open work does not depend on its events, and unsettled intents stay whatever their age. Of the two-way sync goes what
+    is older than `tombstone_days`: tombstones, archived values, the values in conflicts, the write log.
     """
     return {
-        "inbox_event": _delete_portions(database, days, _OLD_EVENTS),
-        "intent": _delete_portions(database, days, _OLD_INTENTS),
+        "inbox_event": _in_portions(database, days, lambda c, given: _OLD_EVENTS(c, given).rowcount),
+        "intent": _in_portions(database, days, lambda c, given: _OLD_INTENTS(c, given).rowcount),
+        "sync_tombstone": _in_portions(database, tombstone_days, two_way_retention.delete_tombstones),
+        "sync_archive": _in_portions(database, tombstone_days, two_way_retention.clear_links),
+        "sync_conflict_values": _in_portions(database, tombstone_days, two_way_retention.clear_conflicts),
+        "sync_write_log": _in_portions(database, tombstone_days, two_way_retention.delete_log),
     }
 
 
-def _delete_portions(database: Database, days: float, statement: Prepared) -> int:
+def _in_portions(
+    database: Database, days: float, delete_some: Callable[[Connection, Mapping[str, float]], int]
+) -> int:
     def portion(connection: Connection) -> int:
-        before = database.now(connection) - days * SECONDS_PER_DAY
-        return statement(connection, {"before": before}).rowcount
+        return delete_some(connection, {"before": database.now(connection) - days * SECONDS_PER_DAY})
 
     total = 0
     while deleted := database.run_sync(portion):

@@ -224,3 +224,203 @@ feed_cursor = Table(
     Column("held_until", Double),
     Column("seen", Text),
 )
+
+# The two-way sync (`facts/two_way_sync.md` 1.1). A column that holds field values holds one encrypted JSON document;
+# ids, field names and versions stand in clear. A pair is "beteiligte", "bank", or "termin_gcal:" and a Kürzel.
+sync_link = Table(
+    "sync_link",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("link_id", Text, primary_key=True),
+    Column("left_id", Text),
+    Column("right_id", Text),
+    Column("state", Text, nullable=False),
+    Column("gen", Integer, nullable=False),
+    Column("base_left", Text),
+    Column("base_right", Text),
+    Column("ver_left", Text),
+    Column("ver_right", Text),
+    Column("intent", Text),
+    Column("is_unlinked", Boolean, nullable=False),
+    Column("archive", Text),
+    Column("memory", Text),
+    Column("lease_until", Double, nullable=False),
+    Column("row_rev", BigInteger, nullable=False),
+    Column("fail_count", Integer, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("archived_at", Double),
+)
+HAS_LEFT = sync_link.c.left_id.is_not(None)
+HAS_RIGHT = sync_link.c.right_id.is_not(None)
+Index(
+    "ux_sync_link_left",
+    sync_link.c.pair,
+    sync_link.c.left_id,
+    unique=True,
+    postgresql_where=HAS_LEFT,
+    sqlite_where=HAS_LEFT,
+)
+Index(
+    "ux_sync_link_right",
+    sync_link.c.pair,
+    sync_link.c.right_id,
+    unique=True,
+    postgresql_where=HAS_RIGHT,
+    sqlite_where=HAS_RIGHT,
+)
+
+# Which records a side has ever shown, and since which look at it (`sync_look` counts them).
+sync_seen = Table(
+    "sync_seen",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("side", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("first_seen", BigInteger, nullable=False),
+)
+
+sync_look = Table(
+    "sync_look",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("side", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+# Append-only but for the open ones, which show what stands on both sides now. `what` is a unit's name.
+sync_conflict = Table(
+    "sync_conflict",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pair", Text, nullable=False),
+    Column("link_id", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("winner", Text, nullable=False),
+    Column("base", Text),
+    Column("on_left", Text),
+    Column("on_right", Text),
+    Column("first_at", Double, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("closed_at", Double),
+    Column("resolved_by", Text),
+    Index("ix_sync_conflict_at", "at"),
+)
+IS_OPEN_CONFLICT = sync_conflict.c.closed_at.is_(None)
+Index(
+    "ux_sync_conflict_open",
+    sync_conflict.c.pair,
+    sync_conflict.c.link_id,
+    sync_conflict.c.what,
+    unique=True,
+    postgresql_where=IS_OPEN_CONFLICT,
+    sqlite_where=IS_OPEN_CONFLICT,
+)
+
+sync_hold = Table(
+    "sync_hold",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pair", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("link_id", Text),
+    Column("side", Text),
+    Column("record_id", Text),
+    Column("is_notice", Boolean, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Column("decision", Text),
+    Column("decided_at", Double),
+    Column("decided_by", Text),
+    Index("ux_sync_hold_subject", "pair", "subject", "why", unique=True),
+)
+
+sync_write_log = Table(
+    "sync_write_log",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("pair", Text, nullable=False),
+    Column("link_id", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("op", Text, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("before", Text),
+    Column("nonce", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("ix_sync_write_log_at", "at"),
+    Index("ix_sync_write_log_link", "pair", "link_id", "at"),
+)
+
+# How many deletes of a side a person allows the next run.
+sync_approval = Table(
+    "sync_approval",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("side", Text, primary_key=True),
+    Column("ceiling", Integer, nullable=False),
+    Column("approved_at", Double, nullable=False),
+)
+
+# The last observation of each record, where a system reports changes and not everything.
+sync_mirror = Table(
+    "sync_mirror",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("side", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("fields", Text),
+    Column("version", Text),
+    Column("marker", Text),
+    Column("last_where", Text),
+    Column("seen_at", Double, nullable=False),
+    Column("gone_evidence", Text),
+)
+
+sync_cursor = Table(
+    "sync_cursor",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("side", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("cursor", Text),
+    Column("params_hash", Text, nullable=False),
+    Column("baseline_at", Double, nullable=False),
+)
+
+sync_run_lease = Table(
+    "sync_run_lease",
+    metadata,
+    Column("pair", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("until", Double, nullable=False),
+)
+
+akte_state = Table(
+    "akte_state",
+    metadata,
+    Column("akte_id", Text, primary_key=True),
+    Column("aktennummer", BigInteger),
+    Column("owner_key", Text),
+    Column("collection_id", Text),
+    Column("status", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index("ix_akte_state_owner_key", "owner_key"),
+)
+
+# One row per write through the proxy, stored before the write is sent. `ended_at` stays empty where nobody knows
+# whether it was carried out; `status` stays empty where Advoware was not reached.
+proxy_audit = Table(
+    "proxy_audit",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("key_fingerprint", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("record", Text),
+    Column("body_sha256", Text, nullable=False),
+    Column("status", Integer),
+    Column("ended_at", Double),
+    Index("ix_proxy_audit_at", "at"),
+)

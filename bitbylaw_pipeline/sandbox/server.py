@@ -1,8 +1,9 @@
 """The stand-ins as one process, or in a thread for tests.
 
-    python -m bitbylaw_pipeline.sandbox.server --espocrm-port 8181 --xai-port 8182
+    python -m bitbylaw_pipeline.sandbox.server --espocrm-port 8181 --xai-port 8182 --advoware-port 8183
 
-On xAI's port, api.x.ai is below `/api` and management-api.x.ai below `/management`.
+On xAI's port, api.x.ai is below `/api` and management-api.x.ai below `/management`; on Advoware's the vendor's hosts
+are below `/configurator`, `/security` and `/relay`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bitbylaw_pipeline.sandbox.advoware import AdvowareSandbox
+from bitbylaw_pipeline.sandbox.advoware import create_app as create_advoware
 from bitbylaw_pipeline.sandbox.espocrm.app import EspoSandbox
 from bitbylaw_pipeline.sandbox.espocrm.app import create_app as create_espocrm
 from bitbylaw_pipeline.sandbox.espocrm.seeding import SYNC_API_KEY, seed
@@ -36,7 +39,8 @@ DEFAULT_ESPOCRM_VERSION = "9.2.7"
 class RunningSandbox:
     """Where the stand-ins listen and the keys they take, under the names of the settings, and the apps themselves.
 
-    `espocrm_url` and `xai_url` are the servers' roots (for `/sandbox/...`); no URL ends in a slash.
+    `espocrm_url`, `xai_url` and `advoware_url` are the servers' roots (for `/sandbox/...`); no URL ends in a slash.
+    `advoware_settings` has the settings of the Advoware client by the names of their fields.
     """
 
     espocrm_url: str
@@ -49,6 +53,9 @@ class RunningSandbox:
     xai_management_key: str
     espocrm: EspoSandbox
     xai: XaiSandbox
+    advoware_url: str
+    advoware_settings: Mapping[str, str]
+    advoware: AdvowareSandbox
 
 
 @contextlib.contextmanager
@@ -57,15 +64,21 @@ def running_sandbox(
     espocrm_version: str = DEFAULT_ESPOCRM_VERSION,
     espocrm_seed: Mapping[str, Any] | None = None,
     xai_switches: Mapping[str, Any] | None = None,
+    advoware_seed: Mapping[str, Any] | None = None,
+    advoware_switches: Mapping[str, Any] | None = None,
 ) -> Iterator[RunningSandbox]:
     """All stand-ins in a thread on free loopback ports, stopped at the end of the block.
 
-    They are empty but for `espocrm_seed` (such as `samples.seed.seed_document()`).
+    They are empty but for `espocrm_seed` (such as `samples.seed.seed_document()`) and `advoware_seed` (such as
+    `samples.advoware.advoware_seed_document()`).
     """
     espocrm, xai = create_espocrm(espocrm_version), create_xai(xai_switches)
+    advoware = create_advoware(advoware_switches)
     if espocrm_seed is not None:
         seed(espocrm.espo, dict(espocrm_seed))
-    with serving(espocrm, xai) as (espocrm_url, xai_url):
+    if advoware_seed is not None:
+        advoware.seed(advoware_seed)
+    with serving(espocrm, xai, advoware) as (espocrm_url, xai_url, advoware_url):
         yield RunningSandbox(
             espocrm_url=espocrm_url,
             espocrm_api_base_url=f"{espocrm_url}/api/v1",
@@ -77,6 +90,9 @@ def running_sandbox(
             xai_management_key=xai.management_key,
             espocrm=espocrm,
             xai=xai,
+            advoware_url=advoware_url,
+            advoware_settings=advoware.settings(advoware_url),
+            advoware=advoware,
         )
 
 
@@ -108,12 +124,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bitbylaw_pipeline.sandbox.server", description=__doc__)
     parser.add_argument("--espocrm-port", type=int, default=8181, help="0: a free port")
     parser.add_argument("--xai-port", type=int, default=8182, help="0: a free port")
+    parser.add_argument("--advoware-port", type=int, default=8183, help="0: a free port")
     parser.add_argument("--espocrm-version", default=DEFAULT_ESPOCRM_VERSION)
     options = parser.parse_args(arguments)
     try:
         servers = {
             "espocrm": loopback_server(create_espocrm(options.espocrm_version), options.espocrm_port),
             "xai": loopback_server(create_xai(), options.xai_port),
+            "advoware": loopback_server(create_advoware(), options.advoware_port),
         }
     except OSError as error:
         print(f"The sandbox cannot listen: {error.strerror}. Choose other ports.", file=sys.stderr)  # noqa: T201

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
-from bitbylaw_pipeline.clients.espocrm_refusals import FieldRefused
+from bitbylaw_pipeline.clients.espocrm_refusals import Duplicate, FieldRefused
 from bitbylaw_pipeline.clients.http import Downloaded
 from bitbylaw_pipeline.domain.errors import (
     AuthFailed,
@@ -244,7 +244,7 @@ REFUSALS: list[tuple[str, Use, type[SyncError], str | None]] = [
     ("err_validation_enum_null", put_document, FieldRefused, "invalid"),
     ("err_validation_maxlength", put_document, FieldRefused, "invalid"),
     ("err_phone", put_document, FieldRefused, "invalid"),
-    ("dup_conflict", create, Permanent, "duplicate"),
+    ("dup_conflict", create, Duplicate, "duplicate"),
     ("maintenance_mode", get_document, Transient, None),
     ("maintenance_mode", create, Transient, None),
     ("db_down_post", create, OutcomeUnknown, None),

@@ -56,7 +56,14 @@ def test_migrations_make_the_schema(empty_url: str) -> None:
     assert {name: sql.translate(strip).replace("work.", "") for name, sql in migrated.items()} == {
         name: sql.translate(strip).replace("work.", "") for name, sql in declared.items()
     }
-    assert set(migrated) == {"ix_work_open", "ix_work_parked", "ix_intent_unsettled"}
+    assert set(migrated) == {
+        "ix_work_open",
+        "ix_work_parked",
+        "ix_intent_unsettled",
+        "ux_sync_link_left",
+        "ux_sync_link_right",
+        "ux_sync_conflict_open",
+    }
     database.close()
 
 

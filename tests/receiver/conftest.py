@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,17 +17,13 @@ from bitbylaw_pipeline.inbox import events, webhooks, work_queue
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import WRITERS_LOCK, Database
 from bitbylaw_pipeline.inbox.events import InboxEvent
-from bitbylaw_pipeline.settings import Settings
-from tests.conftest import ENCRYPTION_KEY, FakeClock
-from tests.receiver.deliveries import REPLACED_LATELY, REPLACED_LONG_AGO, SHARED_SECRET, SIGNERS, Signer
+from bitbylaw_pipeline.sandbox.serving import serving
+from tests.conftest import ENCRYPTION_KEY, FakeClock, migrated_url
+from tests.receiver.deliveries import REPLACED_LATELY, REPLACED_LONG_AGO, SIGNERS, Signer
+from tests.receiver.proxies import ROWS, ProxyBench, WatchedAdvoware
+from tests.receiver.receiver_settings import receiver_settings
 from webhook_sensor_app.app import create_app
 from webhook_sensor_app.registrations import GRACE_SECONDS
-
-
-def receiver_settings(**given: Any) -> Settings:
-    """The receiver's settings; nothing is read from a `.env`."""
-    defaults = {"webhook_shared_secret": SHARED_SECRET, "state_encryption_key": ENCRYPTION_KEY}
-    return Settings.load(_env_file=None, **(defaults | given))
 
 
 def register(database: Database, *signers: Signer) -> None:
@@ -142,3 +139,33 @@ def signed_bench(bench: Bench) -> Bench:
         retire(database, signer)
         bench.clock.advance(later)
     return bench
+
+
+@pytest.fixture(scope="session")
+def advoware() -> Iterator[tuple[WatchedAdvoware, str]]:
+    """One sandbox of Advoware on a loopback port, and its address."""
+    watched = WatchedAdvoware()
+    with serving(watched) as (url,):
+        yield watched, url
+
+
+def _proxy_bench(advoware: tuple[WatchedAdvoware, str], database: Database) -> ProxyBench:
+    watched, url = advoware
+    watched.sandbox.reset()
+    watched.sandbox.seed(ROWS)
+    watched.heads.clear()
+    return ProxyBench(watched, url, database)
+
+
+@pytest.fixture
+def audited(advoware: tuple[WatchedAdvoware, str], database: Database) -> ProxyBench:
+    """A proxy's surroundings: the sandbox with a few rows, and a fresh database of either kind."""
+    return _proxy_bench(advoware, database)
+
+
+@pytest.fixture
+def proxied(advoware: tuple[WatchedAdvoware, str], tmp_path: Path) -> Iterator[ProxyBench]:
+    """The same on SQLite alone, for what the database has no part in."""
+    database = Database.open(migrated_url("sqlite", tmp_path), encryption_key=ENCRYPTION_KEY)
+    yield _proxy_bench(advoware, database)
+    database.close()

@@ -57,6 +57,13 @@ REPLACED_LATELY = Signer("6b02a21500000bbbb", "CDokumente.update", "11b7ff94d206
 REPLACED_LONG_AGO = Signer("6b02a21500000cccc", "CDokumente.update", "22b7ff94d20679efccd3acc76ac946b0")
 SIGNERS = (DOCUMENT_UPDATE, DOCUMENT_CREATE, DOCUMENT_FIELD, OWNER_UPDATE, REPLACED_LATELY, REPLACED_LONG_AGO)
 
+ADVOWARE: dict[str, Any] = {
+    "advoware_api_key": "app",
+    "advoware_api_secret": "c2VjcmV0",
+    "advoware_api_base_url": "http://127.0.0.1:1",
+}
+"""Settings with which Advoware counts as configured; nothing is asked there for a webhook."""
+
 UPDATE = "/vmh/webhook/document/update"
 
 

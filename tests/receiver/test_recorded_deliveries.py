@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.receiver.conftest import Bench, register
-from tests.receiver.deliveries import Recorded, recorded
+from tests.receiver.deliveries import ADVOWARE, Recorded, recorded
 from webhook_sensor_app.signatures import read_claim
 
-WORDS = {"CDokumente": "document", "CBeteiligte": "beteiligte"}
+WORDS = {"CDokumente": "document", "CBeteiligte": "beteiligte", "CBankverbindungen": "bankverbindungen"}
+
+STREAMS = {
+    "CDokumente": {"documents": ""},
+    "CBeteiligte": {"collections": "CBeteiligte:", "beteiligte": ""},
+    "CBankverbindungen": {"bankverbindungen": ""},
+}
+"""The streams that want a record, and what stands before its id in the key."""
 
 
 def _ours() -> list[Recorded]:
@@ -32,16 +39,12 @@ def test_a_recorded_delivery_is_accepted_as_it_was_sent(case: Recorded, bench: B
     register(bench.database, case.signer)
     entity_type, _, what = case.signer.event.partition(".")
     action = "update" if what.startswith("fieldUpdate") else what
-    response = bench.post(f"/vmh/webhook/{WORDS[entity_type]}/{action}", case.body, case.headers)
+    response = bench.post(f"/vmh/webhook/{WORDS[entity_type]}/{action}", case.body, case.headers, **ADVOWARE)
     assert response.status_code == 202
     assert response.json()["accepted"] == len(case.ids)
     stored = bench.stored()
     assert {(row.entity_type, row.entity_id, row.action) for row in stored} == {
         (entity_type, record_id, action) for record_id in case.ids
     }
-    if entity_type == "CDokumente":
-        assert set(bench.wanted("documents", case.ids)) == {1}
-    else:
-        assert set(bench.wanted("collections", [f"{entity_type}:{record_id}" for record_id in case.ids])) == {
-            1
-        }
+    for stream, prefix in STREAMS[entity_type].items():
+        assert set(bench.wanted(stream, [prefix + record_id for record_id in case.ids])) == {1}

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bitbylaw_pipeline.inbox import work_queue
 from bitbylaw_pipeline.settings import OwnerType
 from tests.receiver.conftest import Bench
-from tests.receiver.deliveries import BY_SECRET, UPDATE, listed
+from tests.receiver.deliveries import ADVOWARE, BY_SECRET, UPDATE, listed
 
 LINK = "/vmh/webhook/entity/link"
 KLAGE_AND_DOCUMENT = {
@@ -47,6 +47,69 @@ def test_each_address_wants_its_stream(
     assert (row.entity_type, row.entity_id, row.action) == (entity_type, "x1", action)
     assert bench.wanted(stream, [key]) == [1]
     assert bench.ready("documents") + bench.ready("collections") == 1
+
+
+@pytest.mark.parametrize("action", ["create", "update", "delete"])
+def test_a_party_is_wanted_in_both_its_streams(bench: Bench, action: str) -> None:
+    """With Advoware configured a party's event is one row, and wants its collection and its sync with Advoware."""
+    path = f"/vmh/webhook/beteiligte/{action}"
+    assert bench.post(path, listed("b1", "b2"), BY_SECRET, **ADVOWARE).json()["accepted"] == 2
+    assert {(row.topic, row.entity_type, row.entity_id, row.action) for row in bench.stored()} == {
+        (f"vmh.beteiligte.{action}", "CBeteiligte", record_id, action) for record_id in ("b1", "b2")
+    }
+    assert len(bench.stored()) == 2
+    assert bench.wanted("collections", ["CBeteiligte:b1", "CBeteiligte:b2"]) == [1, 1]
+    assert bench.wanted("beteiligte", ["b1", "b2"]) == [1, 1]
+    assert bench.ready("collections") == bench.ready("beteiligte") == 2
+
+
+@pytest.mark.parametrize("action", ["create", "update", "delete"])
+def test_a_bank_account_is_wanted_in_its_stream(bench: Bench, action: str) -> None:
+    """With Advoware configured a bank account's event wants its sync, and nothing else."""
+    body = listed("k1", entityType="CBankverbindungen")
+    response = bench.post(f"/vmh/webhook/bankverbindungen/{action}", body, BY_SECRET, **ADVOWARE)
+    assert response.status_code == 202
+    (row,) = bench.stored()
+    assert (row.topic, row.entity_type, row.entity_id) == (
+        f"vmh.bankverbindungen.{action}",
+        "CBankverbindungen",
+        "k1",
+    )
+    assert bench.wanted("bankverbindungen", ["k1"]) == [1]
+    assert bench.ready("collections") + bench.ready("documents") + bench.ready("beteiligte") == 0
+
+
+def test_without_advoware_events_for_it_are_stored_alone(bench: Bench) -> None:
+    """A bank account's event is accepted and stored, and nobody waits for its work; a party wants its collection."""
+    assert bench.post("/vmh/webhook/bankverbindungen/update", listed("k1"), BY_SECRET).status_code == 202
+    assert bench.post("/vmh/webhook/beteiligte/update", listed("b1"), BY_SECRET).status_code == 202
+    assert {row.topic for row in bench.stored()} == {"vmh.bankverbindungen.update", "vmh.beteiligte.update"}
+    assert bench.ready("bankverbindungen") == bench.ready("beteiligte") == 0
+    assert bench.wanted("collections", ["CBeteiligte:b1"]) == [1]
+
+
+@pytest.mark.parametrize("owners", [(), (OwnerType(entity_type="CBeteiligte", word="partei"),)])
+def test_a_party_has_its_address_whatever_owns_collections(
+    bench: Bench, owners: tuple[OwnerType, ...]
+) -> None:
+    """Where parties own no collection, or under another word, the seed's address is there all the same."""
+    given = {"collection_owners": owners, **ADVOWARE}
+    assert bench.post("/vmh/webhook/beteiligte/update", listed("b1"), BY_SECRET, **given).status_code == 202
+    assert bench.wanted("beteiligte", ["b1"]) == [1]
+    assert bench.ready("collections") == len(owners)
+    if owners:
+        assert bench.post("/vmh/webhook/partei/update", listed("b2"), BY_SECRET, **given).status_code == 202
+        assert bench.wanted("beteiligte", ["b2"]) == [1]
+
+
+def test_a_link_between_party_and_account_wants_both(bench: Bench) -> None:
+    """A bank account that moves to another party is compared anew, and so is the party."""
+    body = KLAGE_AND_DOCUMENT | {
+        "entityType": "CBankverbindungen", "id": "k1", "foreignEntityType": "CBeteiligte", "foreignId": "b1",
+    }  # fmt: skip
+    assert bench.post(LINK, json.dumps(body).encode(), BY_SECRET, **ADVOWARE).json()["accepted"] == 1
+    assert bench.wanted("bankverbindungen", ["k1"]) == bench.wanted("beteiligte", ["b1"]) == [1]
+    assert bench.wanted("collections", ["CBeteiligte:b1"]) == [1]
 
 
 def test_addresses_follow_the_settings(bench: Bench) -> None:

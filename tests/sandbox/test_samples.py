@@ -122,6 +122,22 @@ def test_the_seed_fills_the_stand_in_of_espocrm() -> None:
         assert [loose[f"{link}Ids"] for link in OWNER_LINKS.values()] == [[], [], [], []]
 
 
+def test_parties_accounts_and_matters_carry_what_advoware_has_too() -> None:
+    """Every account belongs to a seeded party and has an IBAN whose check digits are right; Aktennummern are unique."""
+    records = seed_document(FIRM)["records"]
+    parties = {item["id"]: item for item in records["CBeteiligte"]}
+    accounts = records["CBankverbindungen"]
+    assert 0 < len(accounts) < len(parties)
+    for account in accounts:
+        assert account["beteiligteId"] in parties
+        turned = account["iban"][4:] + account["iban"][:4]
+        assert len(turned) == 22
+        assert int("".join(str(int(letter, 36)) for letter in turned)) % 97 == 1
+    assert all(item["adressePostalCode"] and item["anrede"] for item in parties.values())
+    numbers = [item["aktennummer"] for kind in ("CVmhRumungsklage", "CMietinkasso") for item in records[kind]]
+    assert len(set(numbers)) == len(numbers) == 3
+
+
 def test_every_record_and_file_name_would_be_caught_by_the_leak_test() -> None:
     """Names of records and files hold a string of SAMPLE_PERSONS."""
     assert {person.nachname for person in PERSONS} <= set(SAMPLE_PERSONS)

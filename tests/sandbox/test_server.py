@@ -35,6 +35,10 @@ def test_running_sandbox_serves_all_stand_ins_on_free_ports() -> None:
             assert files.json() == {"data": []}
             assert httpx.get(f"{sandbox.xai_url}/sandbox/switches").json()["re_add"] == 409
             assert httpx.get(f"{sandbox.espocrm_api_base_url}/App/user").status_code == 401
+            firm = {"Kanzlei": sandbox.advoware_settings["advoware_kanzlei"]}
+            configurator = sandbox.advoware_settings["advoware_configurator_url"]
+            where = httpx.get(f"{configurator}/AdvonetConfigurator/api/Url", params=firm)
+            assert where.json()["securityGateway"] == f"{sandbox.advoware_url}/security/"
             assert httpx.get(f"{sandbox.espocrm_url}/sandbox/counts").json() == {"GET /api/v1/App/user": 1}
     with pytest.raises(httpx.ConnectError):
         httpx.get(stopped)
@@ -43,14 +47,17 @@ def test_running_sandbox_serves_all_stand_ins_on_free_ports() -> None:
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_says_where_it_listens_and_stops_cleanly(stop: signal.Signals) -> None:
     """One line when ready, exit code 0 and nothing on stderr after SIGTERM or SIGINT, even with a client connected."""
-    command = [*COMMAND, "--espocrm-port", "0", "--xai-port", "0"]
+    command = [*COMMAND, "--espocrm-port", "0", "--xai-port", "0", "--advoware-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.fullmatch(r"sandbox ready espocrm=(http://\S+) xai=(http://\S+)\n", line)
+        found = re.fullmatch(
+            r"sandbox ready espocrm=(http://\S+) xai=(http://\S+) advoware=(http://\S+)\n", line
+        )
         assert found is not None, line
         with httpx.Client(base_url=found[2]) as client:
             assert client.get("/sandbox/state").json() == {"files": [], "collections": []}
+            assert httpx.get(f"{found[3]}/sandbox/state").json()["beteiligte"] == []
             process.send_signal(stop)
             out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")

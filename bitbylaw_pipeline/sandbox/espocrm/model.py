@@ -194,6 +194,42 @@ def recorded_model() -> dict[str, Defs]:
     }
 
 
+# What the firm has beside the recorded fields, so that parties, accounts and matters can be kept equal with Advoware.
+# The parts of an address are fields of their own here: EspoCRM's metadata lists them beside the field `adresse`.
+_ADVOWARE_FIELDS: dict[str, Defs] = {
+    "CBeteiligte": {
+        "anrede": _varchar(),
+        "titel": _varchar(),
+        "rechtsform": _varchar(),
+        "handelsregisterNummer": _varchar(),
+        "registergericht": _varchar(),
+        "adresseStreet": {"type": "text", "maxLength": 255, "dbType": "varchar"},
+        "adressePostalCode": _varchar(40),
+        "adresseCity": _varchar(),
+        "adresseCountry": _varchar(),
+        "bitbylawKey": _varchar(),
+    },
+    "CBankverbindungen": {"kontoinhaber": _varchar(), "bankname": _varchar(), "bitbylawKey": _varchar()},
+    "CVmhRumungsklage": {"aktennummer": {"type": "int"}},
+    "CMietinkasso": {"aktennummer": {"type": "int"}},
+}
+
+
+def _task() -> Defs:
+    """EspoCRM's own tasks. `parentType` and `parentId` are plain fields here; a real server has one field `parent`."""
+    statuses = ["Not Started", "Started", "Completed", "Canceled", "Deferred"]
+    priorities = ["Low", "Normal", "High", "Urgent"]
+    fields = {
+        "status": {"type": "enum", "options": statuses, "default": "Not Started", "maxLength": 255},
+        "priority": {"type": "enum", "options": priorities, "default": "Normal", "maxLength": 255},
+        "dateStart": {"type": "datetimeOptional"},
+        "dateEnd": {"type": "datetimeOptional"},
+        "parentType": _varchar(),
+        "parentId": _varchar(17),
+    }
+    return _entity(fields, {}, stream=True, occ=False)
+
+
 OWNER_LINKS = {
     "CVmhRumungsklage": "rumungsklages",
     "CMietinkasso": "mietinkassos",
@@ -203,7 +239,8 @@ OWNER_LINKS = {
 
 
 def firm_model() -> dict[str, Defs]:
-    """The recorded model, with every kind of owner linked to documents and carrying the permission fields.
+    """The recorded model, with every kind of owner linked to documents and carrying the permission fields, with the
+    fields that Advoware's side has too, and with tasks.
 
     Not the default: it adds keys to answers that the recorded server gives without them.
     """
@@ -216,6 +253,9 @@ def firm_model() -> dict[str, Defs]:
         added = {"xaiCollectionId": _varchar(), **_permission_fields()}
         for name, params in added.items():
             model[owner]["fields"].setdefault(name, {**params, "isCustom": True})
+    for name, fields in _ADVOWARE_FIELDS.items():
+        model[name]["fields"] |= {field: {**params, "isCustom": True} for field, params in fields.items()}
+    model["Task"] = _task()
     return model
 
 

@@ -27,6 +27,10 @@ _DOCUMENTS_OF: dict[str, tuple[tuple[str, str], ...]] = {
     "CBeteiligte": (("Vollmacht", "pdf"),),
 }
 
+_FRAUEN = frozenset(
+    ("Annegret", "Mirelle", "Svantje", "Friederun", "Kunigunde", "Yelva", "Philomena", "Isentraud", "Roswine")
+)
+
 
 def record_id(*parts: object) -> str:
     """An id in EspoCRM's form (17 hex digits), the same for the same parts."""
@@ -84,6 +88,21 @@ class SampleMatter:
     persons: tuple[Person, ...]
     documents: tuple[SampleDocument, ...] = field(default=())
 
+    @property
+    def aktennummer(self) -> int:
+        """The number of the Akte at Advoware that it belongs to, and that EspoCRM's record carries."""
+        return 26_000 + self.number
+
+
+@dataclass(frozen=True, slots=True)
+class SampleKonto:
+    """A bank account of a party. The bank does not exist: no German bank code begins with 0."""
+
+    iban: str
+    bic: str
+    bankname: str
+    kontoinhaber: str
+
 
 @dataclass(frozen=True, slots=True)
 class SampleFirm:
@@ -105,6 +124,36 @@ class SampleFirm:
 def person_record_id(person: Person) -> str:
     """The id of a person's CBeteiligte record."""
     return record_id("CBeteiligte", person.name)
+
+
+def person_betnr(person: Person) -> int:
+    """The person's number at Advoware."""
+    return 20_000 + PERSONS.index(person)
+
+
+def person_anrede(person: Person) -> str:
+    """Herr or Frau."""
+    return "Frau" if person.vorname in _FRAUEN else "Herr"
+
+
+def person_titel(person: Person) -> str | None:
+    """An academic title, which every fifth person has."""
+    return "Dr." if PERSONS.index(person) % 5 == 0 else None
+
+
+def person_konto(person: Person) -> SampleKonto | None:
+    """The person's bank account, which every second one has. The IBAN's check digits are right."""
+    number = PERSONS.index(person)
+    if number % 2:
+        return None
+    bban = f"00120100{7_300_000 + number * 137:010d}"
+    check = 98 - int(f"{bban}131400") % 97  # D is 13, E is 14
+    return SampleKonto(f"DE{check:02d}{bban}", "PRBEDE00XXX", "Probebank Hollerstedt", person.name)
+
+
+def konto_record_id(person: Person) -> str:
+    """The id of the CBankverbindungen record of the person's account."""
+    return record_id("CBankverbindungen", person.name)
 
 
 def sample_firm(

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from bitbylaw_pipeline.sandbox.samples.advoware import espocrm_betnr
 from bitbylaw_pipeline.sandbox.samples.matters import (
     SampleDocument,
     SampleFirm,
     SampleMatter,
+    konto_record_id,
+    person_anrede,
+    person_konto,
     person_record_id,
+    person_titel,
     sample_firm,
 )
 from bitbylaw_pipeline.sandbox.samples.persons import PERSONS, Person
@@ -51,6 +56,7 @@ def seed_document(
                 for entity_type in _OWNERS
             },
             "CBeteiligte": _person_records(firm),
+            "CBankverbindungen": _konto_records(firm),
             "CDokumente": [document_record(item, firm) for item in documents],
         },
     }
@@ -106,19 +112,25 @@ def _matter_record(matter: SampleMatter) -> Record:
     if matter.entity_type == "Account":
         return {**record, "type": "Customer"}
     record |= {"aktenzeichen": matter.aktenzeichen, "advowareAkteId": 40_000 + matter.number}
+    record["aktennummer"] = matter.aktennummer
     if matter.entity_type == "CVmhRumungsklage":
         record["beteiligtesIds"] = [person_record_id(person) for person in matter.persons]
     return record
 
 
-def _person_records(firm: SampleFirm) -> list[Record]:
-    """Every person who takes part in a matter, and the parties that own documents themselves."""
-    owners = {matter.id: matter for matter in firm.of_type("CBeteiligte")}
+def persons_of(firm: SampleFirm) -> list[Person]:
+    """Every person who takes part in one of the firm's matters."""
     taking_part = {person.name for matter in firm.matters for person in matter.persons}
+    return [person for person in PERSONS if person.name in taking_part]
+
+
+def _person_records(firm: SampleFirm) -> list[Record]:
+    """Parties; those that own documents themselves carry the permission too."""
+    owners = {matter.id: matter for matter in firm.of_type("CBeteiligte")}
     return [
         {**_person_record(person), **(_permission(owners[own_id]) if own_id in owners else {})}
-        for person in PERSONS
-        if person.name in taking_part and (own_id := person_record_id(person))
+        for person in persons_of(firm)
+        if (own_id := person_record_id(person))
     ]
 
 
@@ -128,8 +140,31 @@ def _person_record(person: Person) -> Record:
         "name": f"{person.nachname}, {person.vorname}",
         "vorname": person.vorname,
         "nachname": person.nachname,
-        "betnr": 20_000 + PERSONS.index(person),
+        "anrede": person_anrede(person),
+        "titel": person_titel(person),
+        "rechtsform": "Natürliche Person",
+        "betnr": espocrm_betnr(person),
         "geburtsdatum": person.geburtsdatum,
         "emailAddress": person.email,
         "phoneNumber": person.telefon,
+        "adresseStreet": person.strasse,
+        "adressePostalCode": person.plz,
+        "adresseCity": person.ort,
+        "adresseCountry": "DE",
     }
+
+
+def _konto_records(firm: SampleFirm) -> list[Record]:
+    return [
+        {
+            "id": konto_record_id(person),
+            "name": f"{konto.bankname} {konto.iban[-4:]}",
+            "iban": konto.iban,
+            "bic": konto.bic,
+            "kontoinhaber": konto.kontoinhaber,
+            "bankname": konto.bankname,
+            "beteiligteId": person_record_id(person),
+        }
+        for person in persons_of(firm)
+        if (konto := person_konto(person)) is not None
+    ]

@@ -1,0 +1,202 @@
+"""Which records without a link belong together, which are new, and which nobody but a person can tell.
+
+In this order: the create key in a record's marker, the other system's id that a record names as its own, the natural
+key. Each only one to one; what is ambiguous is held, never guessed (`facts/two_way_sync.md` 1.7). Pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from bitbylaw_pipeline.domain.equivalence import canonical, chain
+from bitbylaw_pipeline.domain.three_way import Side
+from bitbylaw_pipeline.domain.two_way_link import Policy, Record
+from bitbylaw_pipeline.domain.two_way_state import Decision
+
+Free = Mapping[Side, Mapping[str, Record]]
+"""By side: the records in scope that no link has, by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Two records that are one thing; `link_id` says whose it was first."""
+
+    link_id: str
+    left_id: str
+    right_id: str
+
+
+@dataclass(slots=True)
+class Matched:
+    """What came of the records without a link."""
+
+    pairs: list[Pairing] = field(default_factory=list)
+    new: list[tuple[Side, str]] = field(default_factory=list)
+    held: list[tuple[Side, str, str]] = field(default_factory=list)
+    """Side, record id, why."""
+
+
+def link_id_of(side: Side, record_id: str) -> str:
+    """The id of the link of a record that was there first: "left:n1"."""
+    return f"{side.value}:{record_id}"
+
+
+def create_key(side: Side, record_id: str, gen: int) -> str:
+    """The idempotency key under which a record's counterpart is made: "left:n1:g0"."""
+    return f"{side.value}:{record_id}:g{gen}"
+
+
+def claimed_by(claim: str) -> tuple[Side, str] | None:
+    """Whose counterpart a marker says that it is: the side and the id in its create key."""
+    side, _, rest = claim.partition(":")
+    record_id, _, generation = rest.rpartition(":g")
+    if side not in ("left", "right") or not record_id or not generation.isdigit():
+        return None
+    return Side(side), record_id
+
+
+def match_records(
+    free: Free,
+    policy: Policy,
+    *,
+    is_linked: Mapping[Side, frozenset[str]],
+    has_links: bool,
+    is_complete: Mapping[Side, bool],
+) -> Matched:
+    """Sorts the free records.
+
+    `is_linked` holds the ids that have a link already, `has_links` whether this pair ever had one, `is_complete` whether
+    a side was seen whole: without that, a missing partner means nothing, and a natural key could be a twin's.
+    """
+    found = Matched()
+    rest = {side: dict(free[side]) for side in Side}
+    _by_marker(rest, found)
+    _by_partner(rest, found, is_linked)
+    # One to one can be said only of what was seen whole: the twin may stand on the page that did not come.
+    is_whole = all(is_complete[side] for side in Side)
+    for key in policy.match if is_whole else ():
+        _by_natural_key(rest, found, policy, key)
+    is_first = not has_links and not found.pairs and all(rest.values())
+    if is_first and policy.holds_unmatched_bootstrap:
+        # Both sides are full and nothing is known of them: creating would double a whole collection.
+        found.held += [(side, record_id, "bootstrap_unmatched") for side in Side for record_id in rest[side]]
+        return found
+    for side in Side:
+        for record_id in rest[side]:
+            if policy.match and not is_whole:
+                found.held.append((side, record_id, "partner_not_searchable"))
+            else:
+                found.new.append((side, record_id))
+    return found
+
+
+def decide_records(found: Matched, free: Free, decisions: Mapping[str, Mapping[str, Decision]]) -> None:
+    """Does with held records what a person has said: make the counterpart, or link it with the one named."""
+    for side, record_id, why in list(found.held):
+        decision = decisions.get(link_id_of(side, record_id), {}).get(why)
+        if decision is None or (side, record_id, why) not in found.held:
+            continue
+        kind, _, partner = decision.take.partition(":")
+        if kind == "create":
+            found.held.remove((side, record_id, why))
+            found.new.append((side, record_id))
+        elif kind == "link" and partner in free[side.other]:
+            settled = ((side, record_id), (side.other, partner))
+            found.held = [one for one in found.held if one[:2] not in settled]
+            left_id, right_id = _ordered(side, record_id, partner)
+            found.pairs.append(Pairing(link_id_of(side, record_id), left_id, right_id))
+
+
+def focused(found: Matched, focus: tuple[Side, str]) -> Matched:
+    """What concerns that one record."""
+    side, record_id = focus
+    return Matched(
+        [one for one in found.pairs if record_id == (one.left_id if side is Side.LEFT else one.right_id)],
+        [one for one in found.new if one == focus],
+        [one for one in found.held if one[:2] == focus],
+    )
+
+
+def _take(
+    rest: dict[Side, dict[str, Record]], found: Matched, link_id: str, left_id: str, right_id: str
+) -> None:
+    found.pairs.append(Pairing(link_id, left_id, right_id))
+    del rest[Side.LEFT][left_id], rest[Side.RIGHT][right_id]
+
+
+def _by_marker(rest: dict[Side, dict[str, Record]], found: Matched) -> None:
+    claims: dict[tuple[Side, str], list[str]] = defaultdict(list)
+    for side in Side:
+        for record in rest[side].values():
+            origin = claimed_by(record.claim) if record.claim else None
+            if origin is not None and origin[0] is side.other:
+                claims[origin].append(record.id)
+    for (side, origin_id), claimants in claims.items():
+        # A copy carries the marker along: two claims, or an origin that is taken, prove nothing.
+        if len(claimants) == 1 and origin_id in rest[side] and claimants[0] in rest[side.other]:
+            left_id, right_id = _ordered(side, origin_id, claimants[0])
+            _take(rest, found, link_id_of(side, origin_id), left_id, right_id)
+
+
+def _by_partner(
+    rest: dict[Side, dict[str, Record]], found: Matched, is_linked: Mapping[Side, frozenset[str]]
+) -> None:
+    for side in Side:
+        named: dict[str, list[str]] = defaultdict(list)
+        for record in rest[side].values():
+            if record.partner is not None:
+                named[record.partner].append(record.id)
+        for partner, names in named.items():
+            if len(names) == 1 and partner in rest[side.other]:
+                left_id, right_id = _ordered(side, names[0], partner)
+                _take(rest, found, link_id_of(side, names[0]), left_id, right_id)
+                continue
+            why = (
+                "ambiguous_partner"
+                if len(names) > 1 or partner in is_linked[side.other]
+                else "partner_missing"
+            )
+            for record_id in names:
+                found.held.append((side, record_id, why))
+                del rest[side][record_id]
+
+
+def _by_natural_key(
+    rest: dict[Side, dict[str, Record]], found: Matched, policy: Policy, key: tuple[str, ...]
+) -> None:
+    by_key = {side: _grouped(rest[side].values(), policy, key) for side in Side}
+    for values, left_ids in by_key[Side.LEFT].items():
+        right_ids = by_key[Side.RIGHT].get(values)
+        if right_ids is None:
+            continue
+        if len(left_ids) == len(right_ids) == 1:
+            _take(rest, found, link_id_of(Side.LEFT, left_ids[0]), left_ids[0], right_ids[0])
+            continue
+        for side, ids in ((Side.LEFT, left_ids), (Side.RIGHT, right_ids)):
+            for record_id in ids:
+                found.held.append((side, record_id, "ambiguous_match"))
+                del rest[side][record_id]
+
+
+def _grouped(
+    records: Iterable[Record], policy: Policy, key: tuple[str, ...]
+) -> dict[tuple[object, ...], list[str]]:
+    groups: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for record in records:
+        values = tuple(_part(policy, record, name) for name in key)
+        # A key with an empty part matches everyone who lacks it too.
+        if all(value is not None for value in values):
+            groups[values].append(record.id)
+    return groups
+
+
+def _part(policy: Policy, record: Record, part: str) -> object:
+    name, _, looser = part.partition("~")
+    value = policy.field(name).canonical(record.fields.get(name))
+    return canonical(value, chain(looser)) if looser else value
+
+
+def _ordered(side: Side, own: str, other: str) -> tuple[str, str]:
+    return (own, other) if side is Side.LEFT else (other, own)

@@ -1,0 +1,233 @@
+"""Bank accounts in EspoCRM (left) and at Advoware (right): a pair below the parties' links.
+
+An account belongs to a party on either side; both name it by its betNr. One whose party is not linked yet, or whose
+IBAN cannot be one, is withheld: it exists, and nothing is done about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bitbylaw_pipeline.clients.advoware import Advoware
+from bitbylaw_pipeline.clients.advoware_rows import Bankverbindung
+from bitbylaw_pipeline.clients.advoware_surface import BANKVERBINDUNG
+from bitbylaw_pipeline.clients.espocrm_bankverbindungen import BankRecord, BankverbindungRecords
+from bitbylaw_pipeline.clients.espocrm_field_mapping import FieldMapping
+from bitbylaw_pipeline.domain.errors import NotFound
+from bitbylaw_pipeline.domain.iban import is_iban
+from bitbylaw_pipeline.domain.three_way import Fields
+from bitbylaw_pipeline.domain.two_way_link import Capabilities, Observation, Record, Settled
+from bitbylaw_pipeline.sync.beteiligte_advoware import PartyList
+from bitbylaw_pipeline.sync.two_way_adapter import Taken
+
+PARTEI = "partei"
+"""The field that carries the betNr: part of the natural key, never written."""
+NO_PARENT, NO_IBAN = "parent_not_linked", "iban_invalid"
+
+
+class EspoBankSide:
+    """EspoCRM's accounts; `betnrs` maps its linked parties to Advoware's."""
+
+    def __init__(
+        self,
+        records: BankverbindungRecords,
+        mapping: FieldMapping,
+        betnrs: Mapping[str, str],
+        *,
+        has_key_field: bool,
+        sees_all: bool,
+    ) -> None:
+        self._records = records
+        self._mapping = mapping
+        self._betnrs = betnrs
+        self._parties = {betnr: party for party, betnr in betnrs.items()}
+        self._sees_all = sees_all
+        self.capabilities = Capabilities(
+            delete=False,
+            readonly_fields=mapping.read_only,
+            client_key=has_key_field,
+            create_fields=frozenset(mapping.fields) - mapping.read_only,
+        )
+
+    @classmethod
+    async def open(cls, records: BankverbindungRecords, betnrs: Mapping[str, str]) -> EspoBankSide:
+        """Reads the metadata and our rights. Raises the errors of `domain.errors`."""
+        return cls(
+            records,
+            await records.mapping(),
+            betnrs,
+            has_key_field=await records.has_key_field(),
+            sees_all=await records.may_read_all(),
+        )
+
+    @property
+    def system(self) -> str:
+        """EspoCRM."""
+        return "espocrm"
+
+    def put(self, field: str, value: Any) -> Any:
+        """What EspoCRM keeps of the value."""
+        return self._mapping.as_stored(field, value) if field in self._mapping.fields else None
+
+    async def observe(self, known: Mapping[str, Settled]) -> Observation:
+        """Every account."""
+        items: dict[str, Record] = {}
+        withheld: dict[str, str] = {}
+        for one in await self._records.list_bankverbindungen():
+            why = self._why_withheld(one)
+            if why:
+                withheld[one.id] = why
+            else:
+                items[one.id] = self._record(one)
+        return Observation(items, withheld=withheld, complete=self._sees_all)
+
+    async def get(self, record_id: str) -> Record | None:
+        """The account; None only where our role would show it."""
+        try:
+            return self._record(await self._records.bankverbindung(record_id))
+        except NotFound:
+            return None
+
+    async def find_by_key(self, key: str) -> Taken | None:
+        """By the key field."""
+        found = await self._records.find_by_key(key)
+        return Taken(found, is_alive=True) if found else None
+
+    async def create(self, key: str, fields: Fields, nonce: str, origin: Record) -> Record | Taken:
+        """An account of the party that the origin belongs to."""
+        if self.capabilities.client_key and (taken := await self.find_by_key(key)) is not None:
+            return taken
+        party = self._parties[str(origin.parent)]
+        known = {name: value for name, value in fields.items() if name in self._mapping.fields}
+        record_id = await self._records.create_bankverbindung(party, known, key)
+        return self._record(await self._records.bankverbindung(record_id))
+
+    async def update(self, expected: Record, patch: Fields, nonce: str) -> Record:
+        """One PUT of what differs, compared right before and read again after."""
+        planned = {name: value for name, value in expected.fields.items() if name in self._mapping.fields}
+        return self._record(await self._records.change_bankverbindung(expected.id, patch, planned))
+
+    async def delete(self, expected: Record) -> None:
+        """Never asked for: the capabilities say so."""
+        raise NotImplementedError
+
+    async def link_back(self, record: Record, partner: Record) -> None:
+        """Writes Advoware's id of the account into EspoCRM's."""
+        await self._records.set_advoware_id(record.id, int(partner.id.partition("/")[2]))
+
+    def _why_withheld(self, one: BankRecord) -> str:
+        if one.beteiligte_id not in self._betnrs:
+            return NO_PARENT
+        return "" if is_iban(_text(one.fields.get("iban"))) else NO_IBAN
+
+    def _record(self, one: BankRecord) -> Record:
+        betnr = self._betnrs.get(one.beteiligte_id or "")
+        partner = f"{betnr}/{one.advoware_id}" if betnr and one.advoware_id else None
+        return Record(
+            id=one.id,
+            fields={**one.fields, PARTEI: betnr},
+            version=f"{one.modified_at}|{one.version or ''}",
+            claim=one.key,
+            partner=partner,
+            parent=betnr,
+            is_in_scope=not self._why_withheld(one),
+        )
+
+
+class AdvowareBankSide:
+    """Advoware's accounts, named betNr/id. There is no PUT and no DELETE (`facts/advoware.md` 3.5)."""
+
+    def __init__(self, advoware: Advoware, parties: PartyList, betnrs: Mapping[str, str]) -> None:
+        self._advoware = advoware
+        self._parties = parties
+        self._linked = frozenset(betnrs.values())
+        self.capabilities = Capabilities(
+            update=BANKVERBINDUNG.can_change,
+            delete=BANKVERBINDUNG.can_delete,
+            create=BANKVERBINDUNG.can_create,
+            create_fields=frozenset(BANKVERBINDUNG.fields),
+        )
+
+    @property
+    def system(self) -> str:
+        """Advoware."""
+        return "advoware"
+
+    def put(self, field: str, value: Any) -> Any:
+        """The value as it stands."""
+        return value
+
+    async def observe(self, known: Mapping[str, Settled]) -> Observation:
+        """The accounts of every party; where parties are not listed, those of the linked ones."""
+        if not self._advoware.lists_beteiligte:
+            return await self._observe_linked()
+        accounts = {
+            (party.betnr, account.id): account
+            for party in await self._parties.read()
+            for account in party.bankverbindungen or ()
+        }
+        return self._observation(accounts, complete=True)
+
+    async def get(self, record_id: str) -> Record | None:
+        """The account; None if its party has none with that id."""
+        betnr, _, own = record_id.partition("/")
+        found = await self._advoware.bankverbindungen(int(betnr))
+        account = next((one for one in found if str(one.id) == own), None)
+        return self._record(int(betnr), account) if account else None
+
+    async def find_by_key(self, key: str) -> Taken | None:
+        """Never asked for: an account has no free field."""
+        raise NotImplementedError
+
+    async def create(self, key: str, fields: Fields, nonce: str, origin: Record) -> Record | Taken:
+        """An account of the party that the origin belongs to."""
+        betnr = int(str(origin.parent))
+        return self._record(betnr, await self._advoware.create_bankverbindung(betnr, fields))
+
+    async def update(self, expected: Record, patch: Fields, nonce: str) -> Record:
+        """Never asked for: the capabilities say so."""
+        raise NotImplementedError
+
+    async def delete(self, expected: Record) -> None:
+        """Never asked for: the capabilities say so."""
+        raise NotImplementedError
+
+    async def link_back(self, record: Record, partner: Record) -> None:
+        """Nothing: an account has no field for EspoCRM's id."""
+
+    async def _observe_linked(self) -> Observation:
+        accounts = {
+            (int(betnr), account.id): account
+            for betnr in sorted(self._linked)
+            for account in await self._advoware.bankverbindungen(int(betnr))
+        }
+        # Whole as far as linked parties go, and accounts of others are withheld on both sides.
+        return self._observation(accounts, complete=True)
+
+    def _observation(
+        self, accounts: Mapping[tuple[int, int], Bankverbindung], *, complete: bool
+    ) -> Observation:
+        items: dict[str, Record] = {}
+        withheld: dict[str, str] = {}
+        for (betnr, _), account in accounts.items():
+            record = self._record(betnr, account)
+            if record.is_in_scope:
+                items[record.id] = record
+            else:
+                withheld[record.id] = NO_PARENT if str(betnr) not in self._linked else NO_IBAN
+        return Observation(items, withheld=withheld, complete=complete)
+
+    def _record(self, betnr: int, account: Bankverbindung) -> Record:
+        fields = {name: account.known[name] for name in BANKVERBINDUNG.fields if name in account.known}
+        return Record(
+            id=f"{betnr}/{account.id}",
+            fields={**fields, PARTEI: str(betnr)},
+            version=account.row_id,
+            parent=str(betnr),
+            is_in_scope=str(betnr) in self._linked and is_iban(account.iban),
+        )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

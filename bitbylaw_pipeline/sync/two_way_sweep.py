@@ -1,0 +1,111 @@
+"""The scheduled pass over a whole pair: both sides are listed, everything is put right, failures go into the queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from bitbylaw_pipeline.domain.errors import SyncError
+from bitbylaw_pipeline.inbox import work_queue
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.work_queue import SWEEP_PRIORITY
+from bitbylaw_pipeline.sync.beteiligte_advoware import PartyList
+from bitbylaw_pipeline.sync.call_count import counting
+from bitbylaw_pipeline.sync.entity_pass import Finished
+from bitbylaw_pipeline.sync.person_tasks import PersonTasks
+from bitbylaw_pipeline.sync.two_way_outcome import outcome_with
+from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
+from bitbylaw_pipeline.sync.two_way_report import RunReport
+
+log = structlog.get_logger(__name__)
+
+LEASE_SECONDS = 1800.0
+SHARE_OF_A_DAY = 900.0 / 86400.0
+"""Without a list at Advoware each pass reads this part of the linked parties."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairPass:
+    """One pass over a pair: `counts` for metadata, `finished` what its records came to."""
+
+    pair: str
+    counts: dict[str, int] = field(default_factory=dict)
+    finished: Sequence[Finished] = ()
+    seconds: float = 0.0
+    is_skipped: bool = False
+    """Another run has the pair in hand."""
+    stopped_by: SyncError | None = None
+
+
+@dataclass(slots=True)
+class TwoWaySweep:
+    """Passes over whole pairs, parties first: an account waits for its party's link."""
+
+    pairs: Pairs
+    tasks: PersonTasks
+    database: Database
+    clock: Callable[[], float] = time.perf_counter
+
+    async def run(self, pairs: Sequence[Pair] = (Pair.BETEILIGTE, Pair.BANKVERBINDUNGEN)) -> list[PairPass]:
+        """One pass over each. Raises the error of a listing that failed: then nothing of that pair was planned."""
+        parties = self.pairs.party_list()
+        return [await self.run_pair(pair, parties) for pair in pairs]
+
+    async def run_pair(self, pair: Pair, parties: PartyList | None = None) -> PairPass:
+        """One pass over one pair; skipped while another run has it."""
+        store = self.pairs.store(pair)
+        token = await store.lease(LEASE_SECONDS)
+        if token is None:
+            return PairPass(pair.value, is_skipped=True)
+        try:
+            return await self._run_pair(pair, parties)
+        finally:
+            await store.release(token)
+
+    async def _run_pair(self, pair: Pair, parties: PartyList | None) -> PairPass:
+        started = self.clock()
+        wants: tuple[str, ...] = ()
+        if pair is Pair.BETEILIGTE and not self.pairs.advoware.lists_beteiligte:
+            wants = await self.pairs.oldest_unseen(SHARE_OF_A_DAY)
+        with counting() as calls:
+            reconciler = await self.pairs.reconciler(pair, parties, wants=wants)
+            report = await reconciler.run()
+            await self.tasks.follow(pair.value)
+        seconds = self.clock() - started
+        finished, failed = _finished(report, f"advoware/{pair.value}", seconds)
+        await self._hand_over(pair, failed)
+        counts = {**report.counts(), "calls": calls[0]}
+        log.info("pair_passed", pair=pair.value, seconds=round(seconds, 1), **counts)
+        return PairPass(pair.value, counts, finished, seconds, stopped_by=report.stopped_by)
+
+    async def _hand_over(self, pair: Pair, keys: Sequence[str]) -> None:
+        """What failed is tried again by the queue, with its delays, and parked in the end."""
+        if keys:
+            await self.database.run(
+                lambda c: work_queue.want(
+                    c, self.database.now(c), pair.value, sorted(keys), priority=SWEEP_PRIORITY
+                )
+            )
+
+
+def _finished(report: RunReport, asset: str, seconds: float) -> tuple[list[Finished], list[str]]:
+    held: dict[str, list[str]] = {}
+    for hold in report.holds:
+        if not hold.is_notice:
+            held.setdefault(hold.subject, []).append(hold.why)
+    finished: list[Finished] = []
+    failed: list[str] = []
+    for link_id, result in report.results.items():
+        key = result.link.left_id
+        if key is None:
+            continue
+        if link_id in report.errors:
+            failed.append(key)
+            continue
+        outcome = outcome_with(key, result, held.get(link_id, ()), asset)
+        if outcome.assets or outcome.warning:
+            finished.append(Finished(key, outcome, None, is_parked=False, seconds=seconds, calls=0))
+    return finished, failed
