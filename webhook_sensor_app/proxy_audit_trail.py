@@ -15,7 +15,7 @@ from webhook_sensor_app.refusal import Refusal
 
 log = structlog.get_logger(__name__)
 
-WAIT_SECONDS = 2.0
+WAIT_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 5
 
 

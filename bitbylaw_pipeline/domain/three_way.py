@@ -110,6 +110,9 @@ class Unit:
 
     def equal(self, name: str, first: Any, second: Any) -> bool:
         """True if two values of a member count as one."""
+        # Nearly always the very same text; True and 1 are equal in Python, and not here.
+        if type(first) is type(second) and first == second:
+            return True
         policy = self.members[name]
         return bool(policy.canonical(first) == policy.canonical(second))
 

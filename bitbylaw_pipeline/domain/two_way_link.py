@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from bitbylaw_pipeline.domain.three_way import FieldPolicy, Fields, Side, Unit
+from bitbylaw_pipeline.domain.three_way import Direction, FieldPolicy, Fields, Side, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,10 @@ class Policy:
     undelete: Undelete = Undelete.RECREATE
     quarantine_after: int = 5
     update_guard: Guard | None = None
+    units: dict[frozenset[str], list[Unit]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What `units_of` has worked out already."""
 
     def field(self, name: str) -> FieldPolicy:
         """The policy of that field."""
@@ -306,12 +310,21 @@ class LogEntry:
 
 def units_of(policy: Policy, *fields: Fields) -> list[Unit]:
     """The units that the names in these fields make up under the policy, sorted by name; ignored ones left out."""
+    names = frozenset[str]().union(*fields)
+    known = policy.units.get(names)
+    if known is None:
+        # Thousands of records share a few sets of names.
+        known = policy.units[names] = _units(policy, names)
+    return known
+
+
+def _units(policy: Policy, names: frozenset[str]) -> list[Unit]:
     groups: dict[str, list[str]] = {}
-    for name in sorted({name for values in fields for name in values}):
+    for name in sorted(names):
         own = policy.field(name)
-        if own.direction.value != "ignore":
+        if own.direction is not Direction.IGNORE:
             groups.setdefault(f"group {own.group}" if own.group else name, []).append(name)
     return [
-        Unit(tuple(names), policy.field(names[0]), {name: policy.field(name) for name in names})
-        for names in groups.values()
+        Unit(tuple(members), policy.field(members[0]), {name: policy.field(name) for name in members})
+        for members in groups.values()
     ]

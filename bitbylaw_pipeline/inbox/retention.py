@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 from bitbylaw_pipeline.inbox import two_way_retention
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.json_rows import DOUBLE
+from bitbylaw_pipeline.inbox.person_tasks import ASKED
 from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import inbox_event, intent
 
@@ -28,7 +29,12 @@ _OLD_EVENTS = Prepared(
 )
 _OLD_INTENTS = Prepared(
     delete(intent).where(
-        intent.c.id.in_(select(intent.c.id).where(intent.c.settled_at < _BEFORE).limit(PORTION))
+        intent.c.id.in_(
+            select(intent.c.id)
+            # A task that a person has not done yet would be asked for a second time.
+            .where(intent.c.settled_at < _BEFORE, intent.c.outcome.is_distinct_from(ASKED))
+            .limit(PORTION)
+        )
     )
 )
 

@@ -47,8 +47,8 @@ def test_one_more_run_finds_nothing_to_do(case: Mapping[str, Any]) -> None:
         run = CaseRun(case)
         before = await run.run()
         bases = {link.link_id: (link.base_left, link.base_right) for link in run.store.links.values()}
-        await run.step({"run": True})
-        after = await run.run_outcome()
+        run.steps = [{"run": True}]
+        after = await run.run()
         assert counted(after["writes"]) == counted(before["writes"])
         assert counted(after["conflicts"]) == counted(before["conflicts"])
         assert bases == {
