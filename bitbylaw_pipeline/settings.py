@@ -123,6 +123,26 @@ class BankverbindungFieldNames(BaseModel):
     key_field: str = "bitbylawKey"
 
 
+class MatterType(BaseModel):
+    """An entity type whose records are matters that Advoware has as Akten. Names are EspoCRM's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    entity_type: str
+    number_field: str = "aktennummer"
+    """The integer number by which a matter and its Akte are recognized."""
+    akte_id_field: str = "advowareAkteId"
+    """Where the Akte's id is written to."""
+    aktenzeichen_field: str = "aktenzeichen"
+    """Only compared, so that a mistyped number is noticed: never used to recognize an Akte."""
+
+
+DEFAULT_MATTERS = (
+    MatterType(entity_type="CVmhRumungsklage"),
+    MatterType(entity_type="CMietinkasso"),
+    MatterType(entity_type="CAdvowareAkten"),
+)
+
 DEFAULT_OWNERS = (
     OwnerType(entity_type="CVmhRumungsklage", word="raeumungsklage"),
     OwnerType(entity_type="CMietinkasso", word="mietinkasso"),
@@ -159,6 +179,7 @@ class Settings(BaseSettings):
     collection_owners: tuple[OwnerType, ...] = DEFAULT_OWNERS
     beteiligte_fields: BeteiligteFieldNames = BeteiligteFieldNames()
     bankverbindung_fields: BankverbindungFieldNames = BankverbindungFieldNames()
+    akten_matters: tuple[MatterType, ...] = DEFAULT_MATTERS
 
     # xAI
     xai_api_key: SecretStr = SecretStr("")

@@ -23,6 +23,7 @@ from bitbylaw_pipeline.bench.database_servers import BenchProblem
 from bitbylaw_pipeline.bench.engine_burst import measure_engine
 from bitbylaw_pipeline.bench.ground import POSTGRESQL, Ground, open_ground
 from bitbylaw_pipeline.bench.options import Options
+from bitbylaw_pipeline.bench.parties import measure_parties
 from bitbylaw_pipeline.bench.programs import end_leftovers
 from bitbylaw_pipeline.bench.receiver_load import measure_receiver
 from bitbylaw_pipeline.bench.report import Report, Section, conditions, show
@@ -36,6 +37,7 @@ ALONE: dict[str, Alone] = {
     "receiver": measure_receiver,
     "calls": measure_calls,
     "engine": measure_engine,
+    "parties": measure_parties,
 }
 ON_PIPELINE: dict[str, OnPipeline] = {
     "trickle": measure_trickle,
@@ -112,6 +114,13 @@ BUSY_LOAD_PER_CPU = 0.3
     show_default=True,
     type=click.IntRange(1),
     help="Documents whose calls are counted.",
+)
+@click.option(
+    "--parties",
+    default=_DEFAULTS.parties,
+    show_default=True,
+    type=click.IntRange(40),
+    help="On each side, once in step.",
 )
 def bench(only: tuple[str, ...], database: str, json_file: Path | None, **sizes: Any) -> None:
     """Measures the pipeline against the built-in stand-ins of EspoCRM and xAI, beside a bare asyncio + aiohttp loop.

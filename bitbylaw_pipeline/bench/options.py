@@ -24,6 +24,7 @@ class Options:
     open_loop_rate: float = 100.0
     open_loop_seconds: float = 15.0
     call_documents: int = 3
+    parties: int = 5000
 
 
 def latency_label(milliseconds: float) -> str:

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-STREAM_NAMES = ("documents", "collections")
+STREAM_NAMES = ("documents", "collections", "beteiligte", "bankverbindungen", "akten")
+ADVOWARE_STREAMS = STREAM_NAMES[2:]
+"""Those that are there where Advoware is configured."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -46,7 +48,7 @@ def stream_option(function: F) -> F:
 def key_option(function: F) -> F:
     """--key"""
     return click.option(
-        "--key", default=None, help="Only this document's id, or this owner (EntityType:id)."
+        "--key", default=None, help="Only this record's id, or this owner (EntityType:id)."
     )(function)
 
 

@@ -1,4 +1,4 @@
-"""`bitbylaw sync`: one document or one owner, now."""
+"""`bitbylaw sync`: one document, owner, party, bank account or Akte, now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.cli.screen import screen
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.cli.waking import wake_streams
-from bitbylaw_pipeline.cli.work_keys import entity_of, parse_key
+from bitbylaw_pipeline.cli.work_keys import entity_of, entity_type_of, parse_key, require_stream
 from bitbylaw_pipeline.inbox import batches, events, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.work_queue import WorkRow
@@ -39,12 +39,14 @@ LOOK_EVERY_SECONDS = 0.25
     "--timeout", default=120.0, show_default=True, type=click.FloatRange(min=0), help="Seconds to wait."
 )
 def sync(stream: str, key: str, dry_run: bool, here: bool, timeout: float) -> None:
-    """Sync one document (its id) or one owner's collection (EntityType:id).
+    """Sync one document, party or bank account (its id in EspoCRM), one owner's collection (EntityType:id), or
+    one Akte (its id at Advoware).
 
     Without --here the work is put into the queue, where it survives everything, and followed until it is done.
     """
     key = parse_key(stream, key)
     settings = load_settings(make_key=dry_run or here)
+    require_stream(settings, stream)
     if dry_run:
         _print_plan(settings, stream, key)
     elif here:
@@ -108,7 +110,7 @@ def _want_and_follow(settings: Settings, stream: str, key: str, timeout: float) 
 def _want(conn: Connection, database: Database, settings: Settings, stream: str, key: str) -> int:
     """Wants the key, with the event that says why; returns the generation to wait for."""
     entity_type, entity_id = entity_of(key)
-    entity_type = entity_type or settings.document_fields.entity_type
+    entity_type = entity_type or entity_type_of(settings, stream)
     came = events.Received(str(uuid.uuid4()), "cli", f"{stream}.sync", [(entity_type, entity_id, "sync")])
     events.receive(conn, database.now(conn), [came], [events.Want(stream, [key])])
     row = work_queue.get(conn, stream, key)

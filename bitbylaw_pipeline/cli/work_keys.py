@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bitbylaw_pipeline.cli.filters import STREAM_NAMES
+from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS, STREAM_NAMES
 from bitbylaw_pipeline.cli.problems import NotUsable
 from bitbylaw_pipeline.domain.document import OwnerKey, is_record_id
+from bitbylaw_pipeline.settings import Settings
 
 
 def parse_key(stream: str, key: str) -> str:
@@ -16,9 +17,38 @@ def parse_key(stream: str, key: str) -> str:
             return str(OwnerKey.parse(key))
         except ValueError as error:
             raise NotUsable(str(error)) from None
+    if stream == "akten":
+        if not (key.isascii() and key.isdigit()):
+            raise NotUsable("An Akte's key is its id at Advoware, a number.")
+        return key
     if not is_record_id(key):
-        raise NotUsable("A document's key is its id in EspoCRM, for example 64f0c1d2e3b4a5968.")
+        raise NotUsable(f"A key of {stream} is the record's id in EspoCRM, for example 64f0c1d2e3b4a5968.")
     return key
+
+
+def require_stream(settings: Settings, stream: str) -> None:
+    """Raises NotUsable for a stream that is there only where Advoware is configured, and it is not."""
+    if stream in ADVOWARE_STREAMS:
+        require_advoware(settings)
+
+
+def require_advoware(settings: Settings) -> None:
+    """Raises NotUsable where Advoware is not configured."""
+    if not settings.has_advoware:
+        raise NotUsable(
+            "Advoware is not configured: set the ADVOWARE_* settings (docs/configuration.md), then see "
+            "bitbylaw doctor."
+        )
+
+
+def entity_type_of(settings: Settings, stream: str) -> str:
+    """The entity type behind the bare ids of a stream's keys."""
+    return {
+        "documents": settings.document_fields.entity_type,
+        "beteiligte": settings.beteiligte_fields.entity_type,
+        "bankverbindungen": settings.bankverbindung_fields.entity_type,
+        "akten": "Akte",
+    }.get(stream, "")
 
 
 def entity_of(key: str) -> tuple[str | None, str]:

@@ -56,7 +56,9 @@ stream = StreamAssets(
 documents = build_stream_assets(stream)
 documents_job = build_stream_job(stream)
 documents_queue = build_queue_sensor(stream, documents_job)
-change_feed = build_feed_sensor(streams=("documents", "collections"))
+change_feed = build_feed_sensor(
+    streams=("documents", "collections", "beteiligte", "bankverbindungen", "akten")
+)
 indexing = build_indexing_sensor(stream.name)
 
 checks = (

@@ -6,6 +6,7 @@ from bitbylaw_pipeline.orchestration.asset_facts import OWNERS, describe_tags
 from bitbylaw_pipeline.settings import DEFAULT_OWNERS
 
 DOKUMENTE = dg.AssetKey(["espocrm", "dokumente"])
+BANKVERBINDUNGEN = dg.AssetKey(["espocrm", "bankverbindungen"])
 
 # What the lineage calls the owner types that the project knows by default. A type added in the settings works all the
 # same; it shows below its entity type's name once it stands here.
@@ -42,6 +43,12 @@ dokumente = _record_asset(
     DOKUMENTE,
     "CDokumente",
     "The firm's documents, kept in EspoCRM by people; read here, written back only in sync fields.",
+)
+
+bankverbindungen = _record_asset(
+    BANKVERBINDUNGEN,
+    "CBankverbindungen",
+    "Bank accounts of parties, kept in EspoCRM by people and in step with Advoware by the stream bankverbindungen.",
 )
 
 owner_records = [

@@ -1,6 +1,22 @@
 """Keeps all asset checks up to date."""
 
-from bitbylaw_pipeline.defs import collections, documents
+from bitbylaw_pipeline.defs import (
+    advoware_pass,
+    akten,
+    bankverbindungen,
+    beteiligte,
+    collections,
+    documents,
+)
 from bitbylaw_pipeline.orchestration.standing_checks import build_check_sensor
 
-standing_checks = build_check_sensor((*collections.checks, *documents.checks))
+standing_checks = build_check_sensor(
+    (
+        *collections.checks,
+        *documents.checks,
+        *beteiligte.checks,
+        *bankverbindungen.checks,
+        *akten.checks,
+        *advoware_pass.checks,
+    )
+)

@@ -62,6 +62,8 @@ class Bootstrap(StrEnum):
     HOLD = "hold"
     LEFT_WINS = "left_wins"
     RIGHT_WINS = "right_wins"
+    UNION = "union"
+    """For sets alone: nothing was ever taken away, so both sides' elements stay."""
     FILL_EMPTY = "fill_empty"
     FILL_EMPTY_LEFT = "fill_empty+left_wins"
     FILL_EMPTY_RIGHT = "fill_empty+right_wins"
@@ -198,10 +200,10 @@ def merge_unit(unit: Unit, left: Sight, right: Sight, decided: Side | None = Non
 
 
 def _both_ways(unit: Unit, left: Sight, right: Sight) -> UnitPlan:
-    if unit.policy.merge is Merge.SET3 and len(unit.fields) == 1:
-        return _merged_set(unit, left, right)
     if not (unit.is_in(left.base) and unit.is_in(right.base)):
         return _never_agreed(unit, left, right)
+    if unit.policy.merge is Merge.SET3 and len(unit.fields) == 1:
+        return _merged_set(unit, left, right)
     if not right.changed(unit):
         return _copied(unit, left, right, Side.LEFT)
     if not left.changed(unit):
@@ -257,6 +259,8 @@ def _one_way(unit: Unit, left: Sight, right: Sight) -> UnitPlan:
 
 def _never_agreed(unit: Unit, left: Sight, right: Sight) -> UnitPlan:
     policy = unit.policy.bootstrap
+    if policy is Bootstrap.UNION and unit.policy.merge is Merge.SET3:
+        return _merged_set(unit, left, right)
     if policy.value.startswith(Bootstrap.FILL_EMPTY.value):
         if unit.is_empty_in(right.fields):
             return _copied(unit, left, right, Side.LEFT)

@@ -21,11 +21,12 @@ Free = Mapping[Side, Mapping[str, Record]]
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Two records that are one thing; `link_id` says whose it was first."""
+    """Two records that are one thing; `link_id` says whose it was first, `gen` how often it was made anew."""
 
     link_id: str
     left_id: str
     right_id: str
+    gen: int = 0
 
 
 @dataclass(slots=True)
@@ -55,6 +56,11 @@ def claimed_by(claim: str) -> tuple[Side, str] | None:
     if side not in ("left", "right") or not record_id or not generation.isdigit():
         return None
     return Side(side), record_id
+
+
+def _generation(claim: str) -> int:
+    generation = claim.rpartition(":g")[2]
+    return int(generation) if generation.isdigit() else 0
 
 
 def match_records(
@@ -120,9 +126,14 @@ def focused(found: Matched, focus: tuple[Side, str]) -> Matched:
 
 
 def _take(
-    rest: dict[Side, dict[str, Record]], found: Matched, link_id: str, left_id: str, right_id: str
+    rest: dict[Side, dict[str, Record]],
+    found: Matched,
+    link_id: str,
+    left_id: str,
+    right_id: str,
+    gen: int = 0,
 ) -> None:
-    found.pairs.append(Pairing(link_id, left_id, right_id))
+    found.pairs.append(Pairing(link_id, left_id, right_id, gen))
     del rest[Side.LEFT][left_id], rest[Side.RIGHT][right_id]
 
 
@@ -137,7 +148,9 @@ def _by_marker(rest: dict[Side, dict[str, Record]], found: Matched) -> None:
         # A copy carries the marker along: two claims, or an origin that is taken, prove nothing.
         if len(claimants) == 1 and origin_id in rest[side] and claimants[0] in rest[side.other]:
             left_id, right_id = _ordered(side, origin_id, claimants[0])
-            _take(rest, found, link_id_of(side, origin_id), left_id, right_id)
+            # The keys up to this generation are burnt: the next re-creation needs a later one.
+            gen = _generation(rest[side.other][claimants[0]].claim or "")
+            _take(rest, found, link_id_of(side, origin_id), left_id, right_id, gen)
 
 
 def _by_partner(

@@ -14,7 +14,7 @@ IN_STEP = frozenset({Result.SYNCED, Result.UNCHANGED, Result.DELETED})
 
 
 def asset_events(
-    stream: StreamAssets, finished: Finished, record_url: str, *, in_full: bool
+    stream: StreamAssets, finished: Finished, record_url: str | None, *, in_full: bool
 ) -> Iterator[AssetEvent]:
     """The events of one finished entity: materializations, and an observation where there is a warning.
 
@@ -43,9 +43,10 @@ def assets_to_materialize(stream: StreamAssets, outcome: Outcome, *, in_full: bo
     return tuple(name for name in outcome.assets if name in stream.asset_names)
 
 
-def _metadata(finished: Finished, outcome: Outcome, record_url: str) -> dict[str, dg.MetadataValue]:
+def _metadata(finished: Finished, outcome: Outcome, record_url: str | None) -> dict[str, dg.MetadataValue]:
+    link = {} if record_url is None else {"record": dg.MetadataValue.url(record_url)}
     return {
-        "record": dg.MetadataValue.url(record_url),
+        **link,
         "result": dg.MetadataValue.text(outcome.result.value),
         "seconds": dg.MetadataValue.float(round(finished.seconds, 3)),
         "calls": dg.MetadataValue.int(finished.calls),

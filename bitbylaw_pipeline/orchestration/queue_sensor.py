@@ -15,7 +15,7 @@ from bitbylaw_pipeline.orchestration.batch_slot import REQUEST_SECONDS
 from bitbylaw_pipeline.orchestration.orphaned_runs import fail_orphaned_batches
 from bitbylaw_pipeline.orchestration.parked_runs import parked_run_requests
 from bitbylaw_pipeline.orchestration.stream_op import batch_run_config
-from bitbylaw_pipeline.orchestration.streams import StreamAssets
+from bitbylaw_pipeline.orchestration.streams import StreamAssets, why_not_set_up
 from bitbylaw_pipeline.settings import SettingsError
 
 READY_LIMIT = 1000
@@ -54,6 +54,8 @@ def build_queue_sensor(
         try:
             # Before anything is requested: a run that fails for a missing key would cost 5 s of CPU to say the same.
             backend.check()
+            if reason := why_not_set_up(stream, backend.settings()):
+                return dg.SkipReason(reason)
             return _tick(context, backend, stream)
         except SettingsError as error:
             return dg.SkipReason(str(error))

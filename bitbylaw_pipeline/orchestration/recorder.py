@@ -64,6 +64,7 @@ class EventRecorder:
             self._known.update(new)
 
     def _events(self, finished: Finished, red: frozenset[str]) -> list[AssetEvent]:
-        url = record_url(self._stream, finished.key, self._settings)
+        facts = finished.outcome.facts if finished.outcome is not None else {}
+        url = record_url(self._stream, finished.key, self._settings, facts)
         in_full = finished.key in red or finished.key in self._asked_for
         return list(asset_events(self._stream, finished, url, in_full=in_full))

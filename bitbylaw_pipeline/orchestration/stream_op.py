@@ -9,7 +9,7 @@ from bitbylaw_pipeline.logs import configure_structure
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.batch_run import run_batch
 from bitbylaw_pipeline.orchestration.partition_run import run_partitions
-from bitbylaw_pipeline.orchestration.streams import StreamAssets
+from bitbylaw_pipeline.orchestration.streams import StreamAssets, why_not_set_up
 
 
 class BatchConfig(dg.Config):
@@ -37,6 +37,8 @@ def build_stream_assets(stream: StreamAssets) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: BatchConfig, backend: Backend
     ) -> Iterator[None]:
         configure_structure()
+        if reason := why_not_set_up(stream, backend.settings()):
+            raise dg.Failure(description=reason, allow_retries=False)
         if context.has_partition_key or context.has_partition_key_range:
             run_partitions(context, backend, stream, context.partition_keys)
         else:

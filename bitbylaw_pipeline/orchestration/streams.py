@@ -1,14 +1,20 @@
 """What the Dagster layer knows of a stream: its assets, their partitions, and the record behind a key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
 from bitbylaw_pipeline.domain.document import OwnerKey
+from bitbylaw_pipeline.domain.outcome import Fact
 from bitbylaw_pipeline.settings import Settings
 
-RecordOf = Callable[[str, Settings], tuple[str, str]]
+RecordOf = Callable[[str, Settings, Mapping[str, Fact]], tuple[str, str] | None]
+
+ADVOWARE = "advoware"
+NO_ADVOWARE = (
+    "Advoware is not configured (ADVOWARE_API_BASE_URL, ADVOWARE_API_KEY), so there is nothing to do here."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +22,8 @@ class StreamAssets:
     """One stream of the work queue as Dagster shows it.
 
     `name` is the stream's, and the name of its job and its partitions. `record_of` gives (entity type, id) of the
-    EspoCRM record behind a key. `systems` are the outside systems without which its batches only wait.
+    EspoCRM record behind a key, of which a pass has found out some facts; None where it is not known. `systems` are the
+    outside systems without which its batches only wait.
     """
 
     name: str
@@ -45,18 +52,42 @@ def partitions_of(stream: str) -> dg.DynamicPartitionsDefinition:
     return dg.DynamicPartitionsDefinition(name=stream)
 
 
-def document_record(key: str, settings: Settings) -> tuple[str, str]:
+def why_not_set_up(stream: StreamAssets, settings: Settings) -> str | None:
+    """Why this firm has no such stream, as one sentence; None if it has."""
+    return NO_ADVOWARE if ADVOWARE in stream.systems and not settings.has_advoware else None
+
+
+def document_record(key: str, settings: Settings, _: Mapping[str, Fact]) -> tuple[str, str]:
     """(entity type, id) of a document."""
     return settings.document_fields.entity_type, key
 
 
-def owner_record(key: str, _: Settings) -> tuple[str, str]:
+def owner_record(key: str, _: Settings, __: Mapping[str, Fact]) -> tuple[str, str]:
     """(entity type, id) of a collection's owner."""
     owner = OwnerKey.parse(key)
     return owner.entity_type, owner.id
 
 
-def record_url(stream: StreamAssets, key: str, settings: Settings) -> str:
-    """The address of the record behind a key in EspoCRM's web interface."""
-    entity_type, record_id = stream.record_of(key, settings)
+def beteiligte_record(key: str, settings: Settings, _: Mapping[str, Fact]) -> tuple[str, str]:
+    """(entity type, id) of a party."""
+    return settings.beteiligte_fields.entity_type, key
+
+
+def bankverbindung_record(key: str, settings: Settings, _: Mapping[str, Fact]) -> tuple[str, str]:
+    """(entity type, id) of a bank account."""
+    return settings.bankverbindung_fields.entity_type, key
+
+
+def akte_record(_: str, __: Settings, facts: Mapping[str, Fact]) -> tuple[str, str] | None:
+    """(entity type, id) of the matter that an Akte belongs to; None where EspoCRM has none."""
+    owner = OwnerKey.parse(str(facts["owner"])) if facts.get("owner") else None
+    return None if owner is None else (owner.entity_type, owner.id)
+
+
+def record_url(stream: StreamAssets, key: str, settings: Settings, facts: Mapping[str, Fact]) -> str | None:
+    """The address of the record behind a key in EspoCRM's web interface; None where the record is not known."""
+    record = stream.record_of(key, settings, facts)
+    if record is None:
+        return None
+    entity_type, record_id = record
     return f"{settings.espocrm_api_base_url.removesuffix('/api/v1')}/#{entity_type}/view/{record_id}"

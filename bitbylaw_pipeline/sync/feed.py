@@ -32,6 +32,8 @@ STAMP = "%Y-%m-%d %H:%M:%S"
 BULK_AGE = timedelta(hours=1)
 """Rows older than this come from a first read or a long silence: they wait behind what just happened."""
 ESPOCRM = "espocrm"
+DOCUMENTS = "documents"
+COLLECTIONS = "collections"
 MOST_PAGES = 10
 HOLD_SECONDS = 60.0
 
@@ -60,25 +62,32 @@ class PollResult:
 
 @dataclass(frozen=True, slots=True)
 class FeedSource:
-    """One entity type of the feed: whose stream and key its records have."""
+    """One entity type of the feed: which streams want its records."""
 
     entity_type: str
-    stream: str
+    streams: tuple[str, ...]
     topic: str
 
-    def key(self, record_id: str) -> str:
-        """The work queue's key of one of its records."""
-        return record_id if self.stream == "documents" else f"{self.entity_type}:{record_id}"
+    def key(self, stream: str, record_id: str) -> str:
+        """The work queue's key of one of its records: an owner's names its type, all others are ids."""
+        return f"{self.entity_type}:{record_id}" if stream == COLLECTIONS else record_id
 
 
 def feed_sources(settings: Settings) -> tuple[FeedSource, ...]:
-    """Documents first, then each owner type; topics as the firm knows them."""
-    documents = FeedSource(settings.document_fields.entity_type, "documents", "vmh.document.update")
-    owners = [
-        FeedSource(owner.entity_type, "collections", f"{owner.word}.update")
-        for owner in settings.collection_owners
-    ]
-    return (documents, *owners)
+    """Documents first, then each owner type, then what is kept in step with Advoware; topics as the firm knows them."""
+    streams: dict[str, tuple[str, ...]] = {settings.document_fields.entity_type: (DOCUMENTS,)}
+    topics = {settings.document_fields.entity_type: "vmh.document.update"}
+    for owner in settings.collection_owners:
+        streams[owner.entity_type] = (*streams.get(owner.entity_type, ()), COLLECTIONS)
+        topics.setdefault(owner.entity_type, f"{owner.word}.update")
+    if settings.has_advoware:
+        for entity_type, stream in (
+            (settings.beteiligte_fields.entity_type, "beteiligte"),
+            (settings.bankverbindung_fields.entity_type, "bankverbindungen"),
+        ):
+            streams[entity_type] = (*streams.get(entity_type, ()), stream)
+            topics[entity_type] = f"vmh.{stream}.update"
+    return tuple(FeedSource(name, wanted_by, topics[name]) for name, wanted_by in streams.items())
 
 
 @dataclass(slots=True)
@@ -91,29 +100,37 @@ class ChangeFeed:
     settings: Settings
     outage_watch: OutageWatch
     _absent: set[str] = field(default_factory=set)
+    _is_behind: bool = False
 
     async def poll_quietly(self) -> PollResult:
-        """`poll_once`, with trouble only logged: the feed is tried again a moment later anyway."""
-        try:
-            return await self.poll_once()
-        except (SyncError, DatabaseUnavailable) as error:
-            log.warning("feed_failed", error=type(error).__name__, says=str(error))
-            return PollResult()
+        """`poll_once` for a batch: what somebody has just read is left out, and trouble is only logged.
 
-    async def poll_once(self) -> PollResult:
+        Every lingering batch polls: without this, five streams would ask EspoCRM five times as often as one.
+        """
+        pause = 0.0 if self._is_behind else self.settings.feed_interval_seconds / 2
+        try:
+            result = await self.poll_once(unless_within=pause)
+        except (SyncError, DatabaseUnavailable) as error:
+            # It is tried again a moment later anyway.
+            log.warning("feed_failed", error=type(error).__name__, says=str(error))
+            result = PollResult()
+        self._is_behind = result.is_behind
+        return result
+
+    async def poll_once(self, *, unless_within: float = 0.0) -> PollResult:
         """Reads what has changed since the last poll and wants it; raises what the client raises.
 
-        While EspoCRM is paused it asks nothing: a refused key asked every five seconds would lock our address out.
+        An entity type that anybody read within the last `unless_within` seconds is left out. While EspoCRM is paused it asks nothing: a refused key asked every five seconds would lock our address out.
         """
         if not await self.outage_watch.may_call((ESPOCRM,)):
             return PollResult()
         try:
-            return await self._poll_all()
+            return await self._poll_all(unless_within)
         except SyncError as error:
             await self.outage_watch.judge(error)
             raise
 
-    async def _poll_all(self) -> PollResult:
+    async def _poll_all(self, unless_within: float) -> PollResult:
         changed: dict[str, int] = {}
         is_behind = False
         for source in feed_sources(self.settings):
@@ -127,7 +144,7 @@ class ChangeFeed:
             if not held:
                 continue
             try:
-                count, more = await self._poll(source)
+                count, more = await self._poll(source, unless_within)
             except Permanent as error:
                 # An entity type that this server does not have, or that we may not read, must not stop the others.
                 self._absent.add(source.entity_type)
@@ -142,8 +159,12 @@ class ChangeFeed:
             is_behind = is_behind or more
         return PollResult(changed, is_behind)
 
-    async def _poll(self, source: FeedSource) -> tuple[int, bool]:
-        cursor = await self.database.run(lambda conn: feed_cursors.get(conn, source.entity_type))
+    async def _poll(self, source: FeedSource, unless_within: float) -> tuple[int, bool]:
+        cursor, now = await self.database.run(
+            lambda conn: (feed_cursors.get(conn, source.entity_type), self.database.now(conn))
+        )
+        if cursor.polled_at is not None and now - cursor.polled_at < unless_within:
+            return 0, False
         marks = set(cursor.seen)
         reached = None if cursor.modified_at is None else (cursor.modified_at, cursor.record_id or "")
         total = pages = 0
@@ -198,9 +219,9 @@ class ChangeFeed:
             foreign = [row for row in rows if row.id not in own]
             for priority in (EVENT_PRIORITY, SWEEP_PRIORITY):
                 chosen = [row for row in foreign if (row.modified_at < bulk_line) == bool(priority)]
-                if chosen:
-                    keys = list(dict.fromkeys(source.key(row.id) for row in chosen))
-                    work_queue.want(conn, now, source.stream, keys, priority=priority)
+                for stream in source.streams if chosen else ():
+                    keys = list(dict.fromkeys(source.key(stream, row.id) for row in chosen))
+                    work_queue.want(conn, now, stream, keys, priority=priority)
             if foreign:
                 items = [(source.entity_type, row.id, "update") for row in foreign]
                 digest = hashlib.sha256("".join(row.mark for row in foreign).encode()).hexdigest()
@@ -211,7 +232,8 @@ class ChangeFeed:
         wanted = await self.database.run(commit)
         if wanted:
             log.info("feed", entity_type=source.entity_type, changed=wanted)
-            await self.coordination.wake(source.stream)
+            for stream in source.streams:
+                await self.coordination.wake(stream)
         return wanted
 
     def _own_echoes(self, conn: Connection, source: FeedSource, rows: Sequence[FeedRow]) -> frozenset[str]:
@@ -220,7 +242,7 @@ class ChangeFeed:
         Only where the record has a version: modifiedAt alone has whole seconds, and somebody else's change in the
         same second would be taken for ours.
         """
-        if source.stream != "documents":
+        if source.streams != (DOCUMENTS,):
             return frozenset()
         versioned = {row.id: row for row in rows if row.version is not None}
         known = document_states.get_many(conn, list(versioned))

@@ -44,7 +44,7 @@ from bitbylaw_pipeline.domain.two_way_plan import (
 from bitbylaw_pipeline.domain.two_way_state import Changes, HoldChanges, LinkChanged, Seen, Snapshot
 from bitbylaw_pipeline.sync.two_way_adapter import Adapter
 from bitbylaw_pipeline.sync.two_way_case import run_case
-from bitbylaw_pipeline.sync.two_way_pass import Bench, LinkPass
+from bitbylaw_pipeline.sync.two_way_pass import Bench, DeleteCount, LinkPass
 from bitbylaw_pipeline.sync.two_way_recovery import Recovery, Unsettled
 from bitbylaw_pipeline.sync.two_way_report import LinkResult, RunReport
 from bitbylaw_pipeline.sync.two_way_store import LinkStore
@@ -195,6 +195,16 @@ class Reconciler:
             decisions=snapshot.decisions,
             now=snapshot.now,
             lease_seconds=self._lease_seconds,
+            deletes=DeleteCount(
+                self._policy.guard,
+                snapshot.active_links,
+                {
+                    side: max(
+                        snapshot.approved_deletes.get(side, 0), self._policy.approved_deletes.get(side, 0)
+                    )
+                    for side in Side
+                },
+            ),
         )
         report = RunReport(
             links=len(snapshot.links), withheld=sum(len(observed[side].withheld) for side in Side)
@@ -221,6 +231,8 @@ class Reconciler:
                 # An unsettled operation is not planned on top of: the user's edit would look like a conflict.
                 run.report.unsettled += 1
                 run.spared.add(link.link_id)
+                if why in ("in_work", "overtaken"):
+                    run.report.overtaken.add(link.link_id)
                 if why in _TOLD:
                     run.holds.append(Hold(link.link_id, why, link.link_id))
             else:
@@ -281,7 +293,9 @@ class Reconciler:
     async def _adopt(self, run: _Run, matched: Matched) -> list[Link]:
         """Links what belongs together; nothing is agreed yet, so the merge decides by the bootstrap policy."""
         adopted: list[Link] = []
-        for chunk in _chunks([Link(one.link_id, one.left_id, one.right_id) for one in matched.pairs]):
+        for chunk in _chunks(
+            [Link(one.link_id, one.left_id, one.right_id, gen=one.gen) for one in matched.pairs]
+        ):
             try:
                 adopted += await self._store.commit(Changes(links=tuple(chunk)))
             except LinkChanged:
@@ -361,12 +375,8 @@ class Reconciler:
             doomed = [
                 n for n, (_, plan) in enumerate(plans) if isinstance(plan, Remove) and plan.side is side
             ]
-            ceiling = max(
-                run.snapshot.approved_deletes.get(side, 0), self._policy.approved_deletes.get(side, 0)
-            )
-            if len(doomed) <= ceiling:
-                continue
-            if self._policy.guard.withholds(len(doomed), run.snapshot.active_links):
+            run.bench.deletes.planned[side] = len(doomed)
+            if run.bench.deletes.withholds(side):
                 for n in doomed:
                     plans[n] = (plans[n][0], Held("delete_guard"))
         guard = self._policy.update_guard
@@ -410,6 +420,7 @@ class Reconciler:
                 await one.linked()
         except LinkChanged:
             run.spared.add(one.link.link_id)
+            run.report.overtaken.add(one.link.link_id)
         self._take(run, one)
 
     def _note_stamps(self, run: _Run, one: LinkPass) -> None:
@@ -427,6 +438,17 @@ class Reconciler:
         if not self._adapters[target].capabilities.create:
             run.holds.append(Hold(subject, task(target, "create", []), side=side, record_id=record_id))
             return
+        if not run.observed[side].is_pointwise:
+            # A stale listing shows what is gone by now, also what was made anew under another id since.
+            try:
+                seen = await self._adapters[side].get(record_id)
+            except SyncError as error:
+                run.report.errors[subject] = error
+                run.spared.add(subject)
+                return
+            if seen is None or not seen.is_in_scope:
+                return
+            record = seen
         left_id, right_id = (record_id, None) if side is Side.LEFT else (None, record_id)
         link = Link(subject, left_id, right_id, state=LinkState.PENDING)
         one = LinkPass(run.bench, link, {side: record, target: GONE}, LinkResult(link, is_new=True))
@@ -435,6 +457,7 @@ class Reconciler:
                 await one.run(one.plan())
         except LinkChanged:
             run.spared.add(subject)
+            run.report.overtaken.add(subject)
         self._take(run, one)
 
     def _take(self, run: _Run, one: LinkPass) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bitbylaw_pipeline.domain.errors import Permanent
+from bitbylaw_pipeline.domain.errors import Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
 from bitbylaw_pipeline.domain.two_way_link import LinkState
 from bitbylaw_pipeline.sync.two_way_report import LinkResult, RunReport
@@ -18,6 +18,10 @@ def outcome_of(key: str, report: RunReport, asset: str) -> Outcome:
     subjects = {f"left:{key}"} | ({result.link.link_id} if result else set())
     for subject in subjects & report.errors.keys():
         raise report.errors[subject]
+    if report.overtaken & subjects or (result is None and report.overtaken):
+        raise Transient(
+            f"{key}: another run has this record in hand; it is looked at again.", system="pipeline"
+        )
     held = [hold.why for hold in report.holds if hold.subject in subjects and not hold.is_notice]
     return outcome_with(key, result, held, asset, is_left_alone=bool(report.withheld or report.unsettled))
 

@@ -13,6 +13,7 @@ from bitbylaw_pipeline.domain.errors import AuthFailed, Conflict, NotFound, Perm
 from bitbylaw_pipeline.domain.three_way import Fields, Side, UnitPlan, What
 from bitbylaw_pipeline.domain.two_way_link import (
     Advance,
+    Guard,
     Hold,
     Intent,
     Link,
@@ -60,6 +61,21 @@ _ORDER = (Side.RIGHT, Side.LEFT)
 _NOT_EXECUTED = (Permanent, AuthFailed, RateLimited)
 
 
+@dataclass(slots=True)
+class DeleteCount:
+    """How many deletes a run has planned by side; `ceiling` is what a person has approved."""
+
+    guard: Guard
+    links: int
+    ceiling: Mapping[Side, int]
+    planned: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
+
+    def withholds(self, side: Side) -> bool:
+        """True if that many are too many."""
+        count = self.planned[side]
+        return count > self.ceiling[side] and self.guard.withholds(count, self.links)
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What every pass of a run works with."""
@@ -73,6 +89,7 @@ class Bench:
     decisions: Mapping[str, Mapping[str, Decision]]
     now: float
     lease_seconds: float
+    deletes: DeleteCount
 
 
 @dataclass(slots=True)
@@ -110,8 +127,10 @@ class LinkPass:
                 return
             plan = self.plan()
             if isinstance(plan, Remove):
-                # A delete that no guard has counted: the next run's.
-                return
+                # The guard has not counted it: somebody deleted the counterpart while we wrote there.
+                self.bench.deletes.planned[plan.side] += 1
+                if self.bench.deletes.withholds(plan.side):
+                    plan = Held("delete_guard")
 
     async def _apply(self, plan: LinkPlan) -> bool:
         """True if the link should be planned once more."""
@@ -147,8 +166,8 @@ class LinkPass:
             await self._store(replace(self.link, state=LinkState.QUARANTINED))
             self._hold("loop")
             return False
-        settled = self._advanced_without_write(plan, left, right)
         conflicts = self._conflict_rows(plan, left, right)
+        settled = self._advanced_without_write(plan, left, right)
         if not writes:
             if settled != self.link or conflicts:
                 self.result.is_agreed |= bool(plan.agreed())
@@ -224,6 +243,8 @@ class LinkPass:
         for advance in kept:
             for side in Side:
                 refusals.pop(f"{side.value}:{advance.unit}", None)
+            if set(advance.writes) <= set(echoes):
+                refusals.pop(f"logged:{advance.unit}", None)
         for side, echo in echoes.items():
             link = link.with_side(side, version=echo.version)
         fail_count = link.fail_count + 1 if failed else 0
@@ -293,13 +314,14 @@ class LinkPass:
     def _advanced_without_write(self, plan: MergeFields, left: Record, right: Record) -> Link:
         base_left, base_right = dict(self.link.base_left), dict(self.link.base_right)
         refusals = dict(self.link.refusals)
+        refusals.pop("logged:edit_vs_delete", None)
         for one in plan.agreed():
             base_left |= one.unit.of(left.fields)
             base_right |= one.unit.of(right.fields)
         for one in plan.units:
             if one.what in (What.AGREE, What.NOTHING):
-                for side in Side:
-                    refusals.pop(f"{side.value}:{one.unit.name}", None)
+                for told in ("left", "right", "logged"):
+                    refusals.pop(f"{told}:{one.unit.name}", None)
         agreed = replace(self.link, base_left=base_left, base_right=base_right, refusals=refusals)
         return with_stamps(agreed, left, right, self.bench.policy)
 
@@ -309,6 +331,8 @@ class LinkPass:
             if one.conflict is None or one.unit.name in plan.tasks:
                 continue
             if one.conflict == "none" and one.what is not What.HOLD:
+                continue
+            if self._is_logged(one.unit.name, one.conflict, left.fields, right.fields, one.unit.fields):
                 continue
             base = {**one.unit.of(self.link.base_right), **one.unit.of(self.link.base_left)}
             rows.append(
@@ -471,8 +495,10 @@ class LinkPass:
             await self._store(self.link, conflicts=rows)
 
     def _presence_conflict(self, winner: str, record: Record, side: Side) -> tuple[ConflictRow, ...]:
-        self.result.conflicts.append("edit_vs_delete")
         left, right = (record.fields, {}) if side is Side.LEFT else ({}, record.fields)
+        if self._is_logged("edit_vs_delete", winner, left, right, tuple(record.fields)):
+            return ()
+        self.result.conflicts.append("edit_vs_delete")
         return (ConflictRow(self.link.link_id, "edit_vs_delete", winner, self.link.base(side), left, right),)
 
     # -- common
@@ -489,6 +515,16 @@ class LinkPass:
                 self._fail(error)
                 continue
             self.presence[side] = GONE if found is None else found if found.is_in_scope else UNKNOWN
+
+    def _is_logged(self, what: str, winner: str, left: Fields, right: Fields, names: tuple[str, ...]) -> bool:
+        """True if this very conflict is in the log already, by a write that never landed; else noted as logged."""
+        if winner == "none":
+            return False
+        digest = self._digest([winner, *[[one.get(name) for name in names] for one in (left, right)]])
+        if self.link.refusals.get(f"logged:{what}") == digest:
+            return True
+        self.link = replace(self.link, refusals={**self.link.refusals, f"logged:{what}": digest})
+        return False
 
     async def _store(self, link: Link, **changes: Any) -> None:
         (self.link,) = await self.bench.store.commit(Changes(links=(link,), **changes))
@@ -543,12 +579,14 @@ class LinkPass:
         return decided
 
     def _targets(self, writes: list[UnitPlan]) -> list[tuple[str, str]]:
-        return [
-            (f"{side.value}:{one.unit.name}", self._digest(dict(one.to(side))))
+        # By unit, whichever side: two systems that each put their own value back write one value a side.
+        found = [
+            (one.unit.name, self._digest(dict(one.to(side))))
             for one in writes
             for side in _ORDER
             if one.to(side)
         ]
+        return list(dict.fromkeys(found))
 
     def _loops(self, plan: MergeFields) -> bool:
         """True if a value would be written that was written before, after others, and often: two writers are at odds."""

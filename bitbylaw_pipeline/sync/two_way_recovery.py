@@ -87,9 +87,9 @@ class Recovery:
         record_id = await self._created_id(intent, side, observed, seen, linked)
         if record_id is None:
             if link.has_base or link.state is not LinkState.PENDING:
-                (stored,) = await self._store.commit(
-                    Changes(links=(replace(link, intent=None, lease_until=0.0),))
-                )
+                # Its key is not burnt: tried again under another one, a create that lands late would be a second.
+                again = replace(link, intent=None, lease_until=0.0, gen=max(link.gen - 1, 0))
+                (stored,) = await self._store.commit(Changes(links=(again,)))
                 return stored
             await self._store.commit(Changes(removed=(link,)))
             return None

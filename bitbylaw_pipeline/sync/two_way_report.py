@@ -42,6 +42,8 @@ class RunReport:
     holds: list[Hold] = field(default_factory=list)
     errors: dict[str, SyncError] = field(default_factory=dict)
     """Failures by subject: a link's id, or "side:id"."""
+    overtaken: set[str] = field(default_factory=set)
+    """Links that somebody else has in hand now: whoever asked for one of them comes again."""
     unsettled: int = 0
     quarantined: int = 0
     recovered: int = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from bitbylaw_pipeline.domain.errors import SyncError
-from bitbylaw_pipeline.inbox import work_queue
+from bitbylaw_pipeline.inbox import pair_passes, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.work_queue import SWEEP_PRIORITY
 from bitbylaw_pipeline.sync.beteiligte_advoware import PartyList
@@ -78,6 +78,12 @@ class TwoWaySweep:
         finished, failed = _finished(report, f"advoware/{pair.value}", seconds)
         await self._hand_over(pair, failed)
         counts = {**report.counts(), "calls": calls[0]}
+        is_whole = report.stopped_by is None
+        await self.database.run(
+            lambda c: pair_passes.note(
+                c, self.database.now(c), pair.value, counts, seconds, is_whole=is_whole
+            )
+        )
         log.info("pair_passed", pair=pair.value, seconds=round(seconds, 1), **counts)
         return PairPass(pair.value, counts, finished, seconds, stopped_by=report.stopped_by)
 

@@ -1,0 +1,75 @@
+"""`bitbylaw approve-deletes` and `bitbylaw release`: what only a person may let go on."""
+
+from __future__ import annotations
+
+import click
+from sqlalchemy import Connection
+
+from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS
+from bitbylaw_pipeline.cli.hold_words import SIDES
+from bitbylaw_pipeline.cli.problems import Problem
+from bitbylaw_pipeline.cli.resolve import want
+from bitbylaw_pipeline.cli.screen import screen, table
+from bitbylaw_pipeline.cli.state import load_settings, open_state
+from bitbylaw_pipeline.cli.waking import wake_streams
+from bitbylaw_pipeline.domain.three_way import Side
+from bitbylaw_pipeline.domain.two_way_link import LinkState
+from bitbylaw_pipeline.inbox import person_tasks, two_way_desk, two_way_links
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.two_way_desk import Refused
+
+PAIRS = click.Choice(ADVOWARE_STREAMS)
+
+
+@click.command("approve-deletes")
+@click.argument("pair", type=PAIRS)
+@click.argument("side", type=click.Choice(tuple(SIDES)))
+@click.argument("number", type=click.IntRange(min=1), metavar="N")
+def approve_deletes(pair: str, side: str, number: int) -> None:
+    """Allow the next pass over PAIR at most N deletes on SIDE (left: EspoCRM, right: Advoware).
+
+    It is planned anew then; if there are more than N, none is done. Used once.
+    """
+    settings = load_settings()
+    with open_state(settings) as database:
+        database.run_sync(
+            lambda c: two_way_desk.approve_deletes(c, database.now(c), pair, Side(side), number)
+        )
+    # The single records are not wanted: each by itself would go past the ceiling.
+    screen().print(f"The next pass over {pair} may delete up to {number} records in {SIDES[side]}.")
+    screen().print(f"That is within 15 minutes, or now with bitbylaw pass {pair}.")
+
+
+@click.command()
+@click.argument("pair", type=PAIRS)
+@click.argument("link", required=False)
+def release(pair: str, link: str | None) -> None:
+    """Let LINK take part again, its failures and former writes forgotten. Without LINK: list those in quarantine."""
+    settings = load_settings()
+    with open_state(settings) as database:
+        if link is None:
+            _print_quarantined(database, pair)
+            return
+        chosen = link
+
+        def commit(connection: Connection) -> str | None:
+            two_way_desk.release_quarantine(connection, database.now(connection), pair, chosen)
+            key = person_tasks.left_id(connection, pair, chosen)
+            if key is not None:
+                want(connection, database, settings, pair, key, "release")
+            return key
+
+        try:
+            key = database.run_sync(commit)
+        except Refused as refused:
+            raise Problem(str(refused)) from None
+    wake_streams(settings, [pair] if key else [])
+    screen().print(f"{link} takes part again.", markup=False)
+
+
+def _print_quarantined(database: Database, pair: str) -> None:
+    links = database.read(lambda c: two_way_links.load(c, database.cipher, pair))
+    found = [one for one in links if one.state is LinkState.QUARANTINED]
+    rows = [(one.link_id, one.left_id, one.right_id, one.fail_count) for one in found]
+    screen().print(table("", ("link", "EspoCRM", "Advoware", "#failures"), rows))
+    screen().print(f"{len(found)} in quarantine")

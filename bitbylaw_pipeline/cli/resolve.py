@@ -1,0 +1,174 @@
+"""`bitbylaw resolve`: a person's answer to a hold, or the acknowledgement of a notice."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import uuid
+
+import click
+from sqlalchemy import Connection
+
+from bitbylaw_pipeline.cli.field_values import WARNING, print_values
+from bitbylaw_pipeline.cli.hold_words import CONFIRMED_PAIR, LEGEND, SIDES, fields_of, meaning, name_of
+from bitbylaw_pipeline.cli.problems import NotUsable, Problem
+from bitbylaw_pipeline.cli.screen import screen
+from bitbylaw_pipeline.cli.state import load_settings, open_state
+from bitbylaw_pipeline.cli.waking import wake_streams
+from bitbylaw_pipeline.cli.work_keys import entity_type_of, require_advoware
+from bitbylaw_pipeline.inbox import events, person_tasks, two_way_desk, two_way_links
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.two_way_desk import HoldView, Refused
+from bitbylaw_pipeline.settings import Settings
+
+
+@click.command()
+@click.argument("hold")
+@click.option("--take", default=None, metavar="ANSWER", help="left, right, create, or link:ID.")
+@click.option("--acknowledge", is_flag=True, help="For a notice: it has been read.")
+@click.option("--dry-run", is_flag=True, help="Show what the answer would do, and do nothing.")
+@click.option("--values", "with_values", is_flag=True, help="Show the values with it: personal data.")
+@click.option("--yes", "is_confirmed", is_flag=True, help="Bank accounts: do not ask again.")
+def resolve(
+    hold: str, take: str | None, acknowledge: bool, dry_run: bool, with_values: bool, is_confirmed: bool
+) -> None:
+    """Answer HOLD (as `bitbylaw holds` names it): whose values count, or what becomes of the record.
+
+    left takes EspoCRM's values, right Advoware's; create makes the counterpart, link:ID says which record it is.
+    It is carried out at once where bitbylaw up runs. Answers about bank accounts have to be confirmed.
+    """
+    if bool(take) == acknowledge:
+        raise NotUsable("Say either --take left, right, create or link:ID, or --acknowledge for a notice.")
+    settings = load_settings()
+    with open_state(settings) as database:
+        found = database.read(lambda c: find_hold(c, database, hold))
+        if take is None:
+            _acknowledge(database, found, dry_run=dry_run)
+            return
+        database.read(lambda c: check_answer(c, found, take))
+        if dry_run or found.pair == CONFIRMED_PAIR:
+            _show(settings, found, take, with_values=with_values, needs_plan=dry_run or not is_confirmed)
+        if dry_run:
+            screen().print("Nothing has been changed.")
+            return
+        if found.pair == CONFIRMED_PAIR and not is_confirmed:
+            _confirm(found)
+        key = database.run_sync(lambda c: decide(c, database, settings, found, take))
+    wake_streams(settings, [found.pair] if key else [])
+    screen().print(f"{name_of(found)}: answered {take}.", markup=False)
+    if key:
+        screen().print(f"{found.pair} {key} is wanted; it is carried out at once if bitbylaw up runs.")
+    else:
+        screen().print(f"The next pass carries it out: within 15 minutes, or now with bitbylaw pass {found.pair}.")
+
+
+def find_hold(connection: Connection, database: Database, name: str) -> HoldView:
+    """The hold of that name. Raises Problem where there is none, or where its values are no longer those seen."""
+    hold_id, _, seen = name.partition("-")
+    found = next(
+        (one for one in two_way_desk.list_holds(connection, None, database.cipher) if one.hold_id == hold_id),
+        None,
+    )
+    if found is None:
+        raise Problem(f"There is no hold {hold_id}: it has ended, or the id is wrong; see bitbylaw holds.")
+    if found.digest and not seen:
+        raise NotUsable(
+            f"Write the hold as bitbylaw holds shows it, such as {hold_id}-123abc: what follows the hyphen stands for "
+            "the values that you have seen."
+        )
+    if name_of(found) != name:
+        raise Problem(
+            f"The values behind hold {hold_id} have changed since you looked: see bitbylaw holds, then answer."
+        )
+    return found
+
+
+def check_answer(connection: Connection, found: HoldView, take: str) -> None:
+    """Raises NotUsable or Problem for an answer that this hold cannot take."""
+    if found.is_notice:
+        raise NotUsable(f"{found.hold_id} is a notice about something done already: use --acknowledge.")
+    told = meaning(found.why)
+    kind, _, partner = take.partition(":")
+    if not told.answers:
+        raise Problem(f"{found.why} takes no answer. {told.says}")
+    if (f"{kind}:ID" if partner else kind) not in told.answers:
+        raise NotUsable(f"{take!r} is no answer to {found.why}: say {' or '.join(told.answers)}.")
+    if partner:
+        other = "right" if found.subject.startswith("left:") else "left"
+        linked = two_way_links.linked_ids(connection, found.pair)
+        if any(partner in ids for side, ids in linked.items() if side.value == other):
+            raise Problem(f"{partner} in {SIDES[other]} is linked with another record already.")
+
+
+def decide(
+    connection: Connection, database: Database, settings: Settings, found: HoldView, take: str
+) -> str | None:
+    """Stores the answer and wants the record in its stream; its key there, None where EspoCRM has no record yet."""
+    now = database.now(connection)
+    try:
+        two_way_desk.decide(
+            connection, now, database.cipher, found.hold_id, take, who(), shown=found.digest
+        )
+    except Refused as refused:
+        raise Problem(str(refused)) from None
+    key = person_tasks.left_id(connection, found.pair, found.subject)
+    if key is None and take.startswith("link:"):
+        key = take.removeprefix("link:")
+    if key is not None:
+        want(connection, database, settings, found.pair, key, "resolve")
+    return key
+
+
+def want(
+    connection: Connection, database: Database, settings: Settings, pair: str, key: str, action: str
+) -> None:
+    """Wants the record in the pair's stream, with the event that says who asked."""
+    entity_type = entity_type_of(settings, pair)
+    came = events.Received(str(uuid.uuid4()), "cli", f"{pair}.{action}", [(entity_type, key, action)])
+    events.receive(connection, database.now(connection), [came], [events.Want(pair, [key])])
+
+
+def who() -> str:
+    """The login name of the person at the terminal."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _acknowledge(database: Database, found: HoldView, *, dry_run: bool) -> None:
+    if not found.is_notice:
+        raise NotUsable(f"{found.hold_id} waits for an answer and is no notice: use --take.")
+    if dry_run:
+        screen().print(f"The notice {found.hold_id} would be removed.")
+        return
+    try:
+        database.run_sync(lambda c: two_way_desk.acknowledge(c, found.hold_id))
+    except Refused as refused:
+        raise Problem(str(refused)) from None
+    screen().print(f"{found.hold_id}: acknowledged.")
+
+
+def _show(settings: Settings, found: HoldView, take: str, *, with_values: bool, needs_plan: bool) -> None:
+    console = screen()
+    console.print(f"{found.pair} {found.subject}: {found.why}, answer {take} ({LEGEND})", markup=False)
+    if not (needs_plan or with_values):
+        return
+    from bitbylaw_pipeline.cli.trial import try_answer  # noqa: PLC0415  # it imports the clients
+
+    require_advoware(settings)
+    trial = asyncio.run(try_answer(settings, found, take, with_values=with_values))
+    for line in trial.lines or ["Nothing would be done."]:
+        console.print(f"  {line}", markup=False)
+    if with_values:
+        console.print(f"[yellow]{WARNING}[/]")
+        names = {name for values in trial.values.values() for name in values or {}}
+        print_values(fields_of(found.why) or sorted(names), trial.values)
+
+
+def _confirm(found: HoldView) -> None:
+    name = name_of(found)
+    typed = click.prompt(f"This is about a bank account. Type {name} to go on", default="", show_default=False)
+    if typed.strip() != name:
+        raise Problem("That is not the hold's name: nothing has been changed.")
