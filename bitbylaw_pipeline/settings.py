@@ -140,7 +140,6 @@ class MatterType(BaseModel):
 DEFAULT_MATTERS = (
     MatterType(entity_type="CVmhRumungsklage"),
     MatterType(entity_type="CMietinkasso"),
-    MatterType(entity_type="CAdvowareAkten"),
 )
 
 DEFAULT_OWNERS = (

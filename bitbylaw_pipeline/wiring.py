@@ -10,6 +10,7 @@ from typing import Any
 
 from bitbylaw_pipeline.clients.advoware import Advoware
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
+from bitbylaw_pipeline.clients.espocrm_akten import MatterRecords
 from bitbylaw_pipeline.clients.espocrm_bankverbindungen import BankverbindungRecords
 from bitbylaw_pipeline.clients.espocrm_beteiligte import BeteiligteRecords
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
@@ -20,6 +21,7 @@ from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.akten import AktenSides, AktenStream, AktenSweep
 from bitbylaw_pipeline.sync.call_count import count_call
 from bitbylaw_pipeline.sync.collections import CollectionStream
 from bitbylaw_pipeline.sync.document_round import DocumentTools
@@ -59,6 +61,7 @@ class AdvowareParts:
     pairs: Pairs
     tasks: PersonTasks
     sweep: TwoWaySweep
+    akten: AktenSweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,7 @@ async def open_runtime(
         if advoware is not None:
             for pair, entity_type in advoware.tasks.entity_types.items():
                 streams[pair] = TwoWayStream(Pair(pair), advoware.pairs, advoware.tasks, entity_type)
+            streams["akten"] = AktenStream(advoware.akten.sides)
         yield Runtime(
             settings, database, coordination, espocrm, records, xai, feed, outage_watch, streams, advoware
         )
@@ -165,4 +169,5 @@ async def _open_advoware(
         Pair.BANKVERBINDUNGEN.value: settings.bankverbindung_fields.entity_type,
     }
     tasks = PersonTasks(database, Tasks(espocrm), entity_types, is_wanted=settings.advoware_tasks)
-    return AdvowareParts(client, pairs, tasks, TwoWaySweep(pairs, tasks, database))
+    akten = AktenSweep(AktenSides(database, client, MatterRecords(espocrm, settings)))
+    return AdvowareParts(client, pairs, tasks, TwoWaySweep(pairs, tasks, database), akten)

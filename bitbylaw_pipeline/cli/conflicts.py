@@ -62,17 +62,23 @@ def _print(found: Sequence[ConflictView], waiting: Holds, now: float) -> None:
 def _outcome(one: ConflictView, hold: HoldView | None) -> str:
     if one.closed_at is None:
         return name_of(hold) if hold else "open"
-    won = f"{SIDES[one.winner]} won" if one.winner in SIDES else "ended by itself"
-    return f"{won} ({one.resolved_by})" if one.resolved_by else won
+    if one.winner in SIDES:
+        return f"{SIDES[one.winner]} won"
+    return f"answered by {one.resolved_by}" if one.resolved_by else "ended by itself"
 
 
 def _print_values(one: ConflictView) -> None:
-    columns = {"agreed": one.base, "left": one.left, "right": one.right}
+    columns = {"left": one.left, "right": one.right}
+    if one.base:
+        columns = {"agreed": one.base, **columns}
     fields = sorted({name for values in columns.values() for name in values or {}})
     if not fields:
         screen().print("  (values are kept for SYNC_TOMBSTONE_DAYS only)")
     is_whole = one.what == "edit_vs_delete"
     print_values(
         fields,
-        {name: None if is_whole and name != "agreed" and not values else values for name, values in columns.items()},
+        {
+            name: None if is_whole and name != "agreed" and not values else values
+            for name, values in columns.items()
+        },
     )

@@ -20,9 +20,11 @@ from bitbylaw_pipeline.cli.demo_home import (
     Ports,
     clean_environment,
     demo_home,
+    demo_secrets,
     demo_settings,
     write_env_file,
 )
+from bitbylaw_pipeline.cli.hold_words import LEGEND, meaning, name_of
 from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.cli.programs import Program, Programs
 from bitbylaw_pipeline.cli.screen import screen
@@ -31,14 +33,21 @@ from bitbylaw_pipeline.cli.setup_espocrm import set_up
 from bitbylaw_pipeline.cli.state import open_own_state, with_key
 from bitbylaw_pipeline.cli.up import private_folder, running, stopped_by_signals
 from bitbylaw_pipeline.demo.day import Day, Interrupted
+from bitbylaw_pipeline.demo.employee import Employee
 from bitbylaw_pipeline.demo.expectations import Verdict
+from bitbylaw_pipeline.demo.ledgers import Ledgers
+from bitbylaw_pipeline.demo.long_wait import skip_long_wait
 from bitbylaw_pipeline.demo.materialized import check_materializations
+from bitbylaw_pipeline.demo.passes import DagsterPasses
 from bitbylaw_pipeline.demo.person import API_KEY, USER_NAME, Person
 from bitbylaw_pipeline.demo.picture import Camera, Picture
 from bitbylaw_pipeline.demo.story import Story
-from bitbylaw_pipeline.demo.view import final_table, holdings, verdict_lines
+from bitbylaw_pipeline.demo.two_way_picture import MATTER_TYPES
+from bitbylaw_pipeline.demo.two_way_story import NEW_VALUES, TwoWayStory
+from bitbylaw_pipeline.demo.view import final_table, holdings, pairs, verdict_lines
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.logs import configure_process
+from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
 from bitbylaw_pipeline.sandbox.samples.matters import sample_firm
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document
 from bitbylaw_pipeline.settings import Settings
@@ -66,7 +75,8 @@ class Stage:
 def demo(exits: bool, ui_port: int | None) -> None:
     """Show everything on the built-in sandbox: no account, no key, nothing leaves this machine.
 
-    People work in EspoCRM's stand-in, the pipeline brings their documents to xAI's, and every expectation is checked.
+    People work in the stand-ins of EspoCRM and Advoware, the pipeline keeps the two in step and brings documents to
+    xAI's, and every expectation is checked.
     """
     configure_process("WARNING")
     started = time.monotonic()
@@ -87,7 +97,7 @@ def demo(exits: bool, ui_port: int | None) -> None:
 
 
 def _stage(home: Path, folder: Path, ui_port: int | None) -> Stage:
-    ports = Ports(espocrm=free_port(), xai=free_port(), receiver=free_port())
+    ports = Ports(espocrm=free_port(), xai=free_port(), advoware=free_port(), receiver=free_port())
     settings = with_key(demo_settings(home, ports), make=True)
     prepare_home(settings)
     write_env_file(home, settings, ports)
@@ -102,7 +112,7 @@ def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
     """The stand-ins, with the sample firm in them and our webhooks registered."""
     arguments = ["-m", "bitbylaw_pipeline.sandbox.server"]
     arguments += ["--espocrm-port", str(stage.ports.espocrm), "--xai-port", str(stage.ports.xai)]
-    arguments += ["--advoware-port", "0"]
+    arguments += ["--advoware-port", str(stage.ports.advoware)]
     program = Program("sandbox", arguments, lambda: _is_up(stage.ports), ready_seconds=30)
     with Programs(clean_environment(), stage.home / "logs", stage.home) as programs:
         programs.start(program)
@@ -121,7 +131,8 @@ def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
 
 def _is_up(ports: Ports) -> bool:
     return all(
-        fetch_status("127.0.0.1", port, "/sandbox/clock") == 200 for port in (ports.espocrm, ports.xai)
+        fetch_status("127.0.0.1", port, "/sandbox/clock") == 200
+        for port in (ports.espocrm, ports.xai, ports.advoware)
     )
 
 
@@ -134,7 +145,13 @@ def _seed(ports: Ports) -> None:
         config={"webhookPeriodSeconds": 1, "webhookQueueEventPortionSize": 200},
     )
     seed["users"] = [{"userName": USER_NAME, "type": "api", "apiKey": API_KEY}]
+    for entity_type in MATTER_TYPES:
+        for matter in seed["records"][entity_type]:
+            # The pipeline is to find each matter's Akte by itself.
+            del matter["advowareAkteId"]
     httpx.post(f"{ports.espocrm_url}/sandbox/seed", json=seed, timeout=30).raise_for_status()
+    advoware = advoware_seed_document(sample_firm())
+    httpx.post(f"{ports.advoware_url}/sandbox/seed", json=advoware, timeout=30).raise_for_status()
 
 
 @contextlib.contextmanager
@@ -153,21 +170,38 @@ def _live_through(
         for programs in running_programs:
             programs.raise_if_one_ended()
 
+    ports = stage.ports
     database: Database = open_own_state(stage.settings)
     try:
-        with Person(f"{stage.ports.espocrm_url}/api/v1") as person:
-            camera = Camera(stage.ports.espocrm_url, stage.ports.xai_url, database)
-            day = Day(Story(sample_firm()), camera, person, screen(), stop, check_health)
+        with Person(f"{ports.espocrm_url}/api/v1") as person, Employee(ports.advoware_url) as employee:
+            two_way = TwoWayStory(
+                employee,
+                DagsterPasses(stage.services.ui_address),
+                Ledgers((ports.espocrm_url, ports.advoware_url)),
+                ports.receiver_url,
+                skip_wait=lambda: skip_long_wait(database),
+            )
+            camera = Camera(ports.espocrm_url, ports.xai_url, ports.advoware_url, database)
+            day = Day(
+                Story(sample_firm()), two_way, camera, person, screen(), stop, check_health,
+                leak_words=lambda: _leak_words(stage),
+            )  # fmt: skip
             picture, verdicts = day.live(stage.home)
             return picture, [*verdicts, *check_materializations(stage.services.ui_address, picture)]
     finally:
         database.close()
 
 
+def _leak_words(stage: Stage) -> list[str]:
+    answer = httpx.get(f"{stage.ports.advoware_url}/sandbox/tokens", timeout=30).raise_for_status()
+    return [*NEW_VALUES, *demo_secrets(stage.settings), *answer.json()["valid"]]
+
+
 def _print_result(picture: Picture, verdicts: list[Verdict], seconds: float) -> None:
     console = screen()
     console.print(final_table(picture))
-    console.print(f"\n{holdings(picture)}\n")
+    console.print(f"\n{holdings(picture)}\n{pairs(picture)}\n")
+    _print_holds(picture)
     for line in verdict_lines(verdicts):
         console.print(line)
     wrong = sum(not one.is_ok for one in verdicts)
@@ -177,11 +211,26 @@ def _print_result(picture: Picture, verdicts: list[Verdict], seconds: float) -> 
     )
 
 
+def _print_holds(picture: Picture) -> None:
+    """What a person still has to say, and how: the demo answers nothing in their place."""
+    console = screen()
+    for one in picture.two_way.holds:
+        told = meaning(one.why)
+        console.print(f"{one.pair} {one.subject}: {told.says}", markup=False)
+        if told.answers:
+            answers = "|".join(told.answers)
+            console.print(f"  bitbylaw resolve {name_of(one)} --take {answers}", markup=False)
+    if picture.two_way.holds:
+        console.print(f"({LEGEND})\n", markup=False)
+
+
 def _keep_running(stage: Stage, stop: threading.Event, *running_programs: Programs) -> None:
     console = screen()
     console.print(f"\nThe UI: [bold]{stage.services.ui_address}[/] (assets, runs, each document's partition)")
     program = Path(sys.executable).with_name("bitbylaw")
-    console.print(f"The commands: cd {stage.home} && {program} status (or doctor, inbox list, sync ...)")
+    console.print(
+        f"The commands: cd {stage.home} && {program} status (or doctor, holds, resolve, inbox list, sync ...)"
+    )
     console.print("It keeps running; Ctrl-C stops everything.")
     while not stop.wait(0.5):
         for programs in running_programs:

@@ -14,14 +14,20 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bitbylaw_pipeline.demo.proxy_visit import KEY as PROXY_KEY
 from bitbylaw_pipeline.demo.story import TOO_LARGE_BYTES
 from bitbylaw_pipeline.domain.egress import EgressRule
+from bitbylaw_pipeline.sandbox.advoware import create_app as create_advoware
 from bitbylaw_pipeline.sandbox.espocrm.seeding import SYNC_API_KEY
 from bitbylaw_pipeline.sandbox.xai.app import API_KEY, MANAGEMENT_KEY
 from bitbylaw_pipeline.settings import Settings
 
 HOMES = Path(".bitbylaw") / "demo"
 SECRET = "sandbox-shared-secret"  # noqa: S105  # made up, for hooks of the sandbox
+_SECRETS = (
+    "espocrm_api_key", "xai_api_key", "xai_management_key", "advoware_api_key", "advoware_password",
+    "webhook_shared_secret",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Ports:
 
     espocrm: int
     xai: int
+    advoware: int
     receiver: int
 
     @property
@@ -41,6 +48,11 @@ class Ports:
     def xai_url(self) -> str:
         """The root of xAI's stand-in."""
         return f"http://127.0.0.1:{self.xai}"
+
+    @property
+    def advoware_url(self) -> str:
+        """The root of Advoware's stand-in."""
+        return f"http://127.0.0.1:{self.advoware}"
 
     @property
     def receiver_url(self) -> str:
@@ -99,6 +111,8 @@ def _given(home: Path, ports: Ports) -> dict[str, Any]:
         "batch_poll_seconds": 0.5,
         "feed_interval_seconds": 2.0,
         "retry_first_seconds": 1.0,
+        "proxy_api_keys": (SecretStr(PROXY_KEY),),
+        **create_advoware().settings(ports.advoware_url),
     }
 
 
@@ -106,12 +120,22 @@ def write_env_file(home: Path, settings: Settings, ports: Ports) -> None:
     """The same settings as `.env` in the home: what runs there, and a person who looks there, reads them from it."""
     lines = []
     for name in _given(home, ports):
-        value = getattr(settings, name)
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        lines.append(f"{name.upper()}={text}\n")
+        lines.append(f"{name.upper()}={_text(getattr(settings, name))}\n")
     file = home / ".env"
     file.touch(mode=0o600)
     file.write_text("".join(lines), "utf-8")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_text, value))
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def demo_secrets(settings: Settings) -> tuple[str, ...]:
+    """The demo's keys and passwords, which may stand in its `.env` alone."""
+    known = (getattr(settings, name) for name in _SECRETS)
+    return tuple(one.get_secret_value() for one in (*known, *settings.proxy_api_keys))
 
 
 def clean_environment() -> dict[str, str]:

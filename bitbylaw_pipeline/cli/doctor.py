@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import click
 
+from bitbylaw_pipeline.cli.advoware_checks import check_advoware, check_proxy
 from bitbylaw_pipeline.cli.checking import Check, attempt
 from bitbylaw_pipeline.cli.espocrm_checks import check_espocrm
 from bitbylaw_pipeline.cli.findings import Finding, bad, print_findings
@@ -22,16 +23,19 @@ from bitbylaw_pipeline.settings import Settings
 
 @click.command()
 @click.option("--quiet", is_flag=True, help="Only what is not ok.")
-def doctor(quiet: bool) -> None:
+@click.option(
+    "--forget-refusal", is_flag=True, help="Try Advoware's login again although it was refused a moment ago."
+)
+def doctor(quiet: bool, forget_refusal: bool) -> None:
     """Check every system, key, right, field and webhook, and say what to do.
 
-    Reads only. The exit code is 1 if anything is wrong; warnings do not count.
+    Changes nothing in any system. The exit code is 1 if anything is wrong; warnings do not count.
     """
     settings = load_settings()
     counts: Counter[str] = Counter()
 
     async def run() -> None:
-        async for finding in diagnose(settings):
+        async for finding in diagnose(settings, forget_refusal=forget_refusal):
             counts[finding.level] += 1
             if not (quiet and finding.level == OK):
                 print_findings([finding])
@@ -42,7 +46,7 @@ def doctor(quiet: bool) -> None:
         sys.exit(1)
 
 
-async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
+async def diagnose(settings: Settings, *, forget_refusal: bool = False) -> AsyncIterator[Finding]:
     """Every finding, as it is made."""
     database: Database | None = None
     try:
@@ -59,6 +63,12 @@ async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
             ("spool", "spool folder", lambda: check_spool(settings)),
             ("EspoCRM", "EspoCRM server", lambda: check_espocrm(settings, database)),
             ("xAI", "xAI hosts", lambda: check_xai(settings)),
+            (
+                "Advoware",
+                "connection to Advoware",
+                lambda: check_advoware(settings, database, forget_refusal=forget_refusal),
+            ),
+            ("proxy", "proxy", lambda: check_proxy(settings)),
         )
         for area, name, check in checks:
             async for finding in attempt(area, name, check):

@@ -12,8 +12,10 @@ from bitbylaw_pipeline.cli.checking import Check, attempt
 from bitbylaw_pipeline.cli.espocrm_facts import read_definitions
 from bitbylaw_pipeline.cli.espocrm_model import check_model, existing_types
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
+from bitbylaw_pipeline.cli.two_way_model import two_way_types
 from bitbylaw_pipeline.cli.webhook_plan import check_address, check_webhooks, webhook_needs
 from bitbylaw_pipeline.clients.espocrm import AppUser, EspoCrm
+from bitbylaw_pipeline.clients.espocrm_tasks import Tasks
 from bitbylaw_pipeline.inbox import webhooks
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
@@ -35,6 +37,7 @@ async def check_espocrm(settings: Settings, database: Database | None) -> AsyncI
         checks: tuple[tuple[str, Check], ...] = (
             ("version", lambda: _version(user)),
             ("rights", lambda: _rights(settings, user)),
+            ("tasks", lambda: _tasks(espocrm, settings)),
             ("data model", lambda: _model(espocrm, settings)),
             ("clock", lambda: _clock(espocrm, settings)),
             ("webhooks", lambda: _webhooks(espocrm, settings, user, database)),
@@ -84,6 +87,32 @@ async def _rights(settings: Settings, user: AppUser) -> AsyncIterator[Finding]:
             )
         else:
             yield fine(AREA, f"{name}: the role lets us read and edit all.")
+    for name in two_way_types(settings):
+        if name in user.rights and name in names and user.may("create", name):
+            continue
+        missing = [action for action in ("read", "create", "edit") if not user.may(action, name)]
+        if missing:
+            yield bad(
+                AREA,
+                f"Our role lets us not {', '.join(missing)} every {name}: it cannot be kept equal with Advoware.",
+                'set them to "all" (create: "yes") in Administration > Roles.',
+            )
+        else:
+            yield fine(AREA, f"{name}: the role lets us read, create and edit all.")
+
+
+async def _tasks(espocrm: EspoCrm, settings: Settings) -> AsyncIterator[Finding]:
+    """Where what Advoware cannot take becomes a task."""
+    if not settings.has_advoware or not settings.advoware_tasks:
+        return
+    if await Tasks(espocrm).is_available():
+        yield fine(AREA, "Task: what only a person can do in Advoware becomes a task in EspoCRM.")
+    else:
+        yield odd(
+            AREA,
+            "Our role may not read, create and edit all tasks: what only a person can do is parked instead.",
+            'set Task to "all" in Administration > Roles, or ADVOWARE_TASKS=false.',
+        )
 
 
 async def _model(espocrm: EspoCrm, settings: Settings) -> AsyncIterator[Finding]:

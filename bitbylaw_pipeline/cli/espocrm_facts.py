@@ -6,16 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from bitbylaw_pipeline.cli.espocrm_model import known_types
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
 from bitbylaw_pipeline.settings import Settings
 
 
 async def read_definitions(espocrm: EspoCrm, settings: Settings) -> dict[str, Mapping[str, Any] | None]:
-    """`entityDefs` of documents and of every owner type, asked afresh; None where there is none."""
-    names = [
-        settings.document_fields.entity_type,
-        *(owner.entity_type for owner in settings.collection_owners),
-    ]
+    """`entityDefs` of every type that our flows know, asked afresh; None where there is none."""
+    names = known_types(settings)
     found = await asyncio.gather(*(espocrm.metadata(f"entityDefs.{name}", fresh=True) for name in names))
     return {
         name: parts if isinstance(parts, dict) and parts.get("fields") else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
+from bitbylaw_pipeline.cli.two_way_model import check_two_way, two_way_types
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.settings import OwnerType, Settings
 
@@ -68,7 +69,8 @@ def check_model(settings: Settings, definitions: Definitions) -> list[Finding]:
     """Every finding about entity types, fields, options, links and concurrency control."""
     found = list(_missing_types(settings, definitions))
     needs = list(field_needs(settings))
-    for name in existing_types(settings, definitions):
+    by_type = {need.entity_type for need in needs}
+    for name in (name for name in existing_types(settings, definitions) if name in by_type):
         of_type = definitions[name] or {}
         troubles = [
             trouble for need in needs if need.entity_type == name for trouble in _check_field(need, of_type)
@@ -80,19 +82,23 @@ def check_model(settings: Settings, definitions: Definitions) -> list[Finding]:
         for owner in settings.collection_owners:
             if definitions.get(owner.entity_type) is not None:
                 found += _check_links(owner, settings.document_fields.entity_type, documents)
+    found += check_two_way(settings, definitions)
     for name, parts in definitions.items():
         if parts is not None:
             found += _check_concurrency(name, parts, is_document=name == settings.document_fields.entity_type)
     return found
 
 
+def known_types(settings: Settings) -> list[str]:
+    """The document's type, the owners', and with Advoware those of parties and bank accounts."""
+    owners = (owner.entity_type for owner in settings.collection_owners)
+    names = (settings.document_fields.entity_type, *owners, *two_way_types(settings))
+    return list(dict.fromkeys(names))
+
+
 def existing_types(settings: Settings, definitions: Definitions) -> list[str]:
-    """The document's type and those owner types that the server has, in the settings' order."""
-    wanted = [
-        settings.document_fields.entity_type,
-        *(owner.entity_type for owner in settings.collection_owners),
-    ]
-    return [name for name in wanted if definitions.get(name) is not None]
+    """Those of the known types that the server has, in the settings' order."""
+    return [name for name in known_types(settings) if definitions.get(name) is not None]
 
 
 def _missing_types(settings: Settings, definitions: Definitions) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ def _text(field: str, values: Mapping[str, Any] | None) -> str:
     if field not in values:
         return "(not readable)"
     value = values[field]
-    if value is None or value == "" or value == []:
+    if value in (None, "", []):
         return "(empty)"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     # A value may hold what a terminal takes for a command.

@@ -47,9 +47,9 @@ def stream_option(function: F) -> F:
 
 def key_option(function: F) -> F:
     """--key"""
-    return click.option(
-        "--key", default=None, help="Only this record's id, or this owner (EntityType:id)."
-    )(function)
+    return click.option("--key", default=None, help="Only this record's id, or this owner (EntityType:id).")(
+        function
+    )
 
 
 def since_option(function: F) -> F:

@@ -29,7 +29,9 @@ class Meaning:
 _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
     {
         "conflict": Meaning("Both sides changed these fields: whose values count?", _SIDE),
-        "approval": Meaning("An account changed on one side: nothing goes across unseen. Whose counts?", _SIDE),
+        "approval": Meaning(
+            "An account changed on one side: nothing goes across unseen. Whose counts?", _SIDE
+        ),
         "approval:create": Meaning("Another account for a party that has one: make it there, too?", _RECORD),
         "edit_vs_delete": Meaning("Deleted on one side, edited on the other: which side is right?", _SIDE),
         "delete_policy_hold": Meaning("Deleted on one side: which side is right?", _SIDE),
@@ -38,17 +40,39 @@ _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "ambiguous_match": Meaning("Several records look like this one: which is it?", _RECORD),
         "ambiguous_partner": Meaning("Several records name the same counterpart: which is it?", _RECORD),
         "partner_missing": Meaning("It names a counterpart that is not there.", _RECORD),
-        "bootstrap_unmatched": Meaning("Nothing matched in the very first pass: is it the right firm?", _RECORD),
-        "partner_not_searchable": Meaning("Its counterpart cannot be looked for: a list is not whole.", _RECORD),
-        "delete_guard": Meaning("Too many deletes at once: bitbylaw approve-deletes PAIR SIDE N allows them."),
-        "update_guard": Meaning("Too many changes at once, as after a restore: bitbylaw sync PAIR ID does one."),
+        "bootstrap_unmatched": Meaning(
+            "Nothing matched in the very first pass: is it the right firm?", _RECORD
+        ),
+        "partner_not_searchable": Meaning(
+            "Its counterpart cannot be looked for: a list is not whole.", _RECORD
+        ),
+        "delete_guard": Meaning(
+            "Too many deletes at once: bitbylaw approve-deletes PAIR SIDE N allows them."
+        ),
+        "update_guard": Meaning(
+            "Too many changes at once, as after a restore: bitbylaw sync PAIR ID does one."
+        ),
         "side_empty": Meaning("A whole side is empty: nothing is deleted for that. Ends by itself."),
         "task": Meaning("That system cannot take it: do it there by hand. Ends once both agree."),
-        "loop": Meaning("A value went to and fro: the link is in quarantine until bitbylaw release PAIR LINK."),
-        "duplicate_refused": Meaning("EspoCRM refused it as a double: clear that up there, the next pass tries."),
+        "loop": Meaning(
+            "A value went to and fro: the link is in quarantine until bitbylaw release PAIR LINK."
+        ),
+        "duplicate_refused": Meaning(
+            "EspoCRM refused it as a double: clear that up there, the next pass tries."
+        ),
+        "key_taken": Meaning("Its key (bitbylawKey) stands on a copy that is linked already: empty it there."),
         "create_unsettled": Meaning("A create without an answer: the next passes find out. Ends by itself."),
-        "ambiguous_create": Meaning("After a create without an answer several records fit: remove the double."),
-        "unlinked": Meaning("Deleted on one side; the other stays and is on its own now. A notice: acknowledge."),
+        "ambiguous_create": Meaning(
+            "After a create without an answer several records fit: remove the double."
+        ),
+        "same_number": Meaning(
+            "Two matters, or two Akten, carry one number: correct it there. Ends by itself."
+        ),
+        "names_another_akte": Meaning("A matter names another Akte than its number says: correct it there."),
+        "akte_gone": Meaning("A matter names an Akte that Advoware no longer has: correct it in EspoCRM."),
+        "unlinked": Meaning(
+            "Deleted on one side; the other stays and is on its own now. A notice: acknowledge."
+        ),
     }
 )
 _UNKNOWN = Meaning("See docs/operation.md.")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
+from rich.table import Table
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS
@@ -48,12 +49,7 @@ def _print(found: Sequence[HoldView], now: float, *, notices_too: bool) -> None:
     console = screen()
     shown = [one for one in found if notices_too or not one.is_notice]
     for pair in sorted({one.pair for one in shown}):
-        rows = [
-            (name_of(one), span(now - one.first_seen), one.subject, _why(one))
-            for one in shown
-            if one.pair == pair
-        ]
-        console.print(table(pair, ("hold", "#since", "record", "why"), rows))
+        console.print(holds_table(pair, [one for one in shown if one.pair == pair], now))
         console.print()
     for kind in dict.fromkeys(kind_of(one.why) for one in shown):
         told = meaning(kind)
@@ -65,6 +61,12 @@ def _print(found: Sequence[HoldView], now: float, *, notices_too: bool) -> None:
     notices = len(found) - waiting
     hint = " (--notices)" if notices and not notices_too else ""
     console.print(f"{waiting} wait, {notices} notices{hint}")
+
+
+def holds_table(title: str, found: Sequence[HoldView], now: float) -> Table:
+    """The holds of one pair; `now` is UTC epoch seconds."""
+    rows = [(name_of(one), span(now - one.first_seen), one.subject, _why(one)) for one in found]
+    return table(title, ("hold", "#since", "record", "why"), rows)
 
 
 def _why(hold: HoldView) -> str:

@@ -60,7 +60,9 @@ def resolve(
     if key:
         screen().print(f"{found.pair} {key} is wanted; it is carried out at once if bitbylaw up runs.")
     else:
-        screen().print(f"The next pass carries it out: within 15 minutes, or now with bitbylaw pass {found.pair}.")
+        screen().print(
+            f"The next pass carries it out: within 15 minutes, or now with bitbylaw pass {found.pair}."
+        )
 
 
 def find_hold(connection: Connection, database: Database, name: str) -> HoldView:
@@ -107,9 +109,7 @@ def decide(
     """Stores the answer and wants the record in its stream; its key there, None where EspoCRM has no record yet."""
     now = database.now(connection)
     try:
-        two_way_desk.decide(
-            connection, now, database.cipher, found.hold_id, take, who(), shown=found.digest
-        )
+        two_way_desk.decide(connection, now, database.cipher, found.hold_id, take, who(), shown=found.digest)
     except Refused as refused:
         raise Problem(str(refused)) from None
     key = person_tasks.left_id(connection, found.pair, found.subject)
@@ -169,6 +169,8 @@ def _show(settings: Settings, found: HoldView, take: str, *, with_values: bool, 
 
 def _confirm(found: HoldView) -> None:
     name = name_of(found)
-    typed = click.prompt(f"This is about a bank account. Type {name} to go on", default="", show_default=False)
+    typed = click.prompt(
+        f"This is about a bank account. Type {name} to go on", default="", show_default=False
+    )
     if typed.strip() != name:
         raise Problem("That is not the hold's name: nothing has been changed.")

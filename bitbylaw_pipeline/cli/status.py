@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import click
 from sqlalchemy import Connection
 
+from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS, STREAM_NAMES
 from bitbylaw_pipeline.cli.screen import moment, screen, span, table
 from bitbylaw_pipeline.cli.state import load_settings, open_state
+from bitbylaw_pipeline.domain.akte_match import AkteStatus
 from bitbylaw_pipeline.domain.egress import EgressRule
-from bitbylaw_pipeline.inbox import batches, events, outages, work_queue
+from bitbylaw_pipeline.inbox import akte_states, batches, events, outages, two_way_desk, work_queue
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.two_way_desk import PairCounts
 from bitbylaw_pipeline.inbox.work_queue import StreamSummary
+from bitbylaw_pipeline.orchestration.pass_times import last_pass
 
-STREAMS = ("documents", "collections")
+STREAMS = STREAM_NAMES
 _NOTHING = StreamSummary(0, 0, 0, 0, None)
 
 EGRESS_IN_WORDS = {
@@ -37,10 +41,15 @@ class Status:
     paused: Sequence[outages.Outage]
     flags: dict[str, str]
     events: Sequence[events.InboxEvent]
+    pairs: Mapping[str, PairCounts]
+    """Empty where Advoware is not configured."""
+    last_passes: Mapping[str, float | None]
 
 
-def read_status(database: Database, *, last_events: int) -> Status:
+def read_status(database: Database, *, last_events: int, has_advoware: bool) -> Status:
     """Everything in one reading transaction."""
+    always = STREAMS if has_advoware else tuple(name for name in STREAMS if name not in ADVOWARE_STREAMS)
+    pairs = ADVOWARE_STREAMS if has_advoware else ()
 
     def read(conn: Connection) -> Status:
         now = database.now(conn)
@@ -48,14 +57,25 @@ def read_status(database: Database, *, last_events: int) -> Status:
         flags = {name: batches.get_flag(conn, name) for name in (batches.DRAIN, batches.EGRESS_STOP)}
         return Status(
             now,
-            {name: found.get(name, _NOTHING) for name in (*STREAMS, *sorted(set(found) - set(STREAMS)))},
+            {name: found.get(name, _NOTHING) for name in (*always, *sorted(set(found) - set(always)))},
             [batch for stream in STREAMS for batch in batches.live(conn, now, stream)],
             outages.listing(conn),
             {name: value for name, value in flags.items() if value is not None},
             events.listing(conn, limit=last_events) if last_events else [],
+            _pair_counts(conn, pairs),
+            {pair: last_pass(conn, pair) for pair in pairs},
         )
 
     return database.read(read)
+
+
+def _pair_counts(conn: Connection, pairs: Sequence[str]) -> dict[str, PairCounts]:
+    found = two_way_desk.counts(conn) if pairs else {}
+    counted = {pair: found.get(pair, PairCounts()) for pair in pairs}
+    if "akten" in counted:
+        linked = sum(1 for one in akte_states.load(conn).values() if one.status is AkteStatus.LINKED)
+        counted["akten"] = replace(counted["akten"], active=linked)
+    return counted
 
 
 @click.command()
@@ -67,7 +87,7 @@ def status(as_json: bool, last_events: int) -> None:
     """Show what is waiting, who is at work, and what may leave the firm."""
     settings = load_settings()
     with open_state(settings) as database:
-        found = read_status(database, last_events=last_events)
+        found = read_status(database, last_events=last_events, has_advoware=settings.has_advoware)
     if as_json:
         click.echo(json.dumps(_as_json(found, settings.xai_egress), indent=2))
         return
@@ -87,6 +107,10 @@ def status(as_json: bool, last_events: int) -> None:
     if batches.DRAIN in found.flags:
         console.print("[yellow]draining[/]: batches end, none is started until bitbylaw up starts again")
     console.print(f"egress  {_egress(found, settings.xai_egress)}")
+    if found.pairs:
+        console.print()
+        console.print(_pairs(found))
+        console.print(f"Advoware {_reach(found)}", markup=False)
     if found.events:
         console.print()
         rows = [
@@ -117,6 +141,25 @@ def _streams(found: Status) -> Any:
     return table("Work", columns, rows)
 
 
+def _pairs(found: Status) -> Any:
+    rows = []
+    for name, one in found.pairs.items():
+        at = found.last_passes[name]
+        ago = "never" if at is None else f"{span(found.now - at)} ago"
+        rows.append((name, one.active, one.holds, one.notices, one.conflicts, one.quarantined, ago))
+    columns = ("pair", "#links", "#holds", "#notices", "#conflicts", "#quarantined", "#last pass")
+    return table("EspoCRM and Advoware", columns, rows)
+
+
+def _reach(found: Status) -> str:
+    """Whether Advoware answers, as far as anybody has tried."""
+    down = next((one for one in found.paused if one.system == "advoware"), None)
+    if down is not None:
+        return f"{down.reason} since {moment(down.since)} ({span(found.now - down.since)})"
+    last = max((at for at in found.last_passes.values() if at is not None), default=None)
+    return "has not been reached yet" if last is None else f"answered {span(found.now - last)} ago"
+
+
 def _print_batches(found: Status) -> None:
     console = screen()
     if not found.batches:
@@ -139,6 +182,8 @@ def _as_json(found: Status, rule: EgressRule) -> dict[str, Any]:
     told = asdict(found)
     for batch in told["batches"]:
         del batch["token"]
+    if found.pairs:
+        told["advoware"] = {"says": _reach(found)}
     told["egress"] = {
         "rule": rule.value,
         "leaves_the_firm": rule is not EgressRule.OFF and batches.EGRESS_STOP not in found.flags,

@@ -78,9 +78,7 @@ async def try_answer(settings: Settings, hold: HoldView, take: str, *, with_valu
         return Trial(lines, await _values(pairs, pair, hold, take) if with_values else {})
 
 
-async def _values(
-    pairs: Pairs, pair: Pair, hold: HoldView, take: str
-) -> dict[str, Mapping[str, Any] | None]:
+async def _values(pairs: Pairs, pair: Pair, hold: HoldView, take: str) -> dict[str, Mapping[str, Any] | None]:
     ids = await _record_ids(pairs, hold, take)
     adapters = await _adapters(pairs, pair)
     found: dict[str, Mapping[str, Any] | None] = {}

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
 from bitbylaw_pipeline.cli.screen import WARNING, WRONG
+from bitbylaw_pipeline.cli.two_way_model import two_way_types
 from bitbylaw_pipeline.clients.espocrm_webhooks import Webhook
 from bitbylaw_pipeline.settings import Settings
 
@@ -47,6 +48,8 @@ def webhook_needs(settings: Settings, entity_types: Iterable[str]) -> list[Webho
     """The webhooks for these entity types (those that the server has), at RECEIVER_PUBLIC_URL."""
     words = {settings.document_fields.entity_type: "document"}
     words |= {owner.entity_type: owner.word for owner in settings.collection_owners}
+    # A party may own collections, too: one registration then serves both flows.
+    words = {**two_way_types(settings), **words}
     return [
         WebhookNeed(f"{name}.{action}", path, settings.receiver_public_url + path)
         for name in entity_types

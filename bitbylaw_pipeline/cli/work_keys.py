@@ -22,7 +22,8 @@ def parse_key(stream: str, key: str) -> str:
             raise NotUsable("An Akte's key is its id at Advoware, a number.")
         return key
     if not is_record_id(key):
-        raise NotUsable(f"A key of {stream} is the record's id in EspoCRM, for example 64f0c1d2e3b4a5968.")
+        what = "A document's key is its" if stream == "documents" else f"A key of {stream} is the record's"
+        raise NotUsable(f"{what} id in EspoCRM, for example 64f0c1d2e3b4a5968.")
     return key
 
 

@@ -45,6 +45,10 @@ class MatterRecords:
         self._settings = settings
         self._wanted = {one.entity_type: one for one in settings.akten_matters}
 
+    def knows(self, entity_type: str) -> bool:
+        """True if the settings name it, whether or not the server has it."""
+        return entity_type in self._wanted
+
     async def types(self) -> list[MatterFields]:
         """The matter types that this server has and our role reads, each with a number or an Akte's id.
 

@@ -4,13 +4,13 @@ import dagster as dg
 
 from bitbylaw_pipeline.defs.advoware import AKTENBESTAND
 from bitbylaw_pipeline.defs.collections import collection_ids
-from bitbylaw_pipeline.defs.espocrm import owner_asset
+from bitbylaw_pipeline.defs.espocrm import MATTER_ASSETS
 from bitbylaw_pipeline.orchestration.asset_facts import OWNERS, describe_tags
-from bitbylaw_pipeline.orchestration.queue_checks import oldest_waiting_check, parked_check
 from bitbylaw_pipeline.orchestration.queue_sensor import build_queue_sensor
 from bitbylaw_pipeline.orchestration.standing_checks import build_asset_checks
 from bitbylaw_pipeline.orchestration.stream_op import build_stream_assets, build_stream_job
 from bitbylaw_pipeline.orchestration.streams import StreamAssets, akte_record, partitions_of
+from bitbylaw_pipeline.orchestration.two_way_checks import two_way_checks
 
 AKTEN = dg.AssetKey(["advoware", "akten"])
 
@@ -21,12 +21,7 @@ stream = StreamAssets(
             AKTEN,
             description="An Akte with its matter in EspoCRM (found by its number) and that matter's collection at xAI.",
             # Not the collections themselves: a batch may not depend on a partitioned asset (see there).
-            deps=[
-                AKTENBESTAND,
-                owner_asset("CVmhRumungsklage"),
-                owner_asset("CMietinkasso"),
-                collection_ids,
-            ],
+            deps=[AKTENBESTAND, *MATTER_ASSETS, collection_ids],
             skippable=True,
             partitions_def=partitions_of("akten"),
             group_name="advoware",
@@ -45,5 +40,5 @@ akten = build_stream_assets(stream)
 akten_job = build_stream_job(stream)
 akten_queue = build_queue_sensor(stream, akten_job)
 
-checks = (parked_check(AKTEN, stream.name), oldest_waiting_check(AKTEN, stream.name))
+checks = two_way_checks(AKTEN, stream.name)
 akte_checks = build_asset_checks("akte_checks", checks)

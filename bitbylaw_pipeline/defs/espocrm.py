@@ -3,7 +3,7 @@
 import dagster as dg
 
 from bitbylaw_pipeline.orchestration.asset_facts import OWNERS, describe_tags
-from bitbylaw_pipeline.settings import DEFAULT_OWNERS
+from bitbylaw_pipeline.settings import DEFAULT_MATTERS, DEFAULT_OWNERS
 
 DOKUMENTE = dg.AssetKey(["espocrm", "dokumente"])
 BANKVERBINDUNGEN = dg.AssetKey(["espocrm", "bankverbindungen"])
@@ -15,6 +15,7 @@ OWNER_NAMES = {
     "CMietinkasso": "mietinkassos",
     "Account": "accounts",
     "CBeteiligte": "beteiligte",
+    "CAdvowareAkten": "akten",
 }
 
 
@@ -24,6 +25,7 @@ def owner_asset(entity_type: str) -> dg.AssetKey:
 
 
 OWNER_ASSETS = tuple(owner_asset(owner.entity_type) for owner in DEFAULT_OWNERS)
+MATTER_ASSETS = tuple(owner_asset(matter.entity_type) for matter in DEFAULT_MATTERS)
 
 
 def _record_asset(key: dg.AssetKey, entity_type: str, description: str) -> dg.AssetSpec:
@@ -50,6 +52,16 @@ bankverbindungen = _record_asset(
     "CBankverbindungen",
     "Bank accounts of parties, kept in EspoCRM by people and in step with Advoware by the stream bankverbindungen.",
 )
+
+other_matters = [
+    _record_asset(
+        owner_asset(matter.entity_type),
+        matter.entity_type,
+        f"Records of the type {matter.entity_type}: matters that Advoware has as Akten.",
+    )
+    for matter in DEFAULT_MATTERS
+    if owner_asset(matter.entity_type) not in OWNER_ASSETS
+]
 
 owner_records = [
     _record_asset(

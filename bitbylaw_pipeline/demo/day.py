@@ -11,11 +11,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from bitbylaw_pipeline.demo.expectations import Verdict, check_agreement, check_story
+from bitbylaw_pipeline.demo.expectations import Verdict, check_agreement, check_documents, check_story
 from bitbylaw_pipeline.demo.leaks import find_leaks
 from bitbylaw_pipeline.demo.person import Person
 from bitbylaw_pipeline.demo.picture import Camera, Picture
 from bitbylaw_pipeline.demo.story import Act, Story
+from bitbylaw_pipeline.demo.two_way_expectations import (
+    check_changes,
+    check_first_pass,
+    check_in_step,
+    check_story_told,
+    check_waiting,
+    is_offline_noticed,
+    is_settled_busy,
+)
+from bitbylaw_pipeline.demo.two_way_story import TwoWayStory
 from bitbylaw_pipeline.demo.view import Board, one_line
 
 LOOK_EVERY_SECONDS = 0.7
@@ -29,16 +39,31 @@ class Interrupted(Exception):  # nothing is wrong: a person has pressed Ctrl-C
     """The day was broken off."""
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What people do, and when all that follows from it has happened; it must stay so for `quiet_seconds`."""
+
+    phase: str
+    acts: Callable[[], Sequence[Act]]
+    is_settled: Callable[[Picture], bool]
+    quiet_seconds: float = QUIET_SECONDS
+
+
 @dataclass(slots=True)
 class Day:
-    """One day. `check_health` raises if a part of the pipeline has died; `stop` breaks the day off."""
+    """One day. `check_health` raises if a part of the pipeline has died; `stop` breaks the day off.
+
+    `leak_words` are looked for beside the samples' own (keys, tokens).
+    """
 
     story: Story
+    two_way: TwoWayStory
     camera: Camera
     person: Person
     console: Console
     stop: threading.Event
     check_health: Callable[[], None]
+    leak_words: Callable[[], Sequence[str]] = tuple
     round_seconds: float = 90.0
     _board: Board = field(default_factory=Board)
 
@@ -47,42 +72,75 @@ class Day:
 
         A round that does not come to rest in its time is the last one: what comes after it could show nothing more.
         """
-        rounds = (
-            ("The first load: everything that EspoCRM has", lambda: ()),
-            ("A busy hour: people work in EspoCRM", self.story.busy_hour),
-            ("What follows from it", self.story.put_right),
-        )
+        rounds = self._rounds()
         pictures: list[Picture] = []
         verdicts: list[Verdict] = []
         with Live(self._board, console=self.console, refresh_per_second=4, transient=True) as live:
             if not self.console.is_terminal:
                 live.stop()
-            for phase, acts in rounds:
-                picture, has_settled = self._round(phase, acts())
+            for one in rounds:
+                picture, has_settled = self._live_round(one)
                 pictures.append(picture)
                 if not has_settled:
-                    says = f"all came to rest within {self.round_seconds:.0f} s ({phase.partition(':')[0].lower()})"
+                    says = f"all came to rest within {self.round_seconds:.0f} s ({one.phase.partition(':')[0].lower()})"
                     verdicts.append(Verdict(False, says, one_line(picture)))
                     break
         if len(pictures) == len(rounds):
+            self.two_way.count_quiet_writes()
             verdicts += check_story(pictures[0], pictures[-1], self.story.roles)
-        verdicts += check_agreement(pictures[-1])
-        leaks = list(find_leaks(folder))
-        verdicts.append(Verdict(not leaks, "no log, state or event holds a person's name", ", ".join(leaks)))
+            verdicts += check_first_pass(pictures[0].two_way)
+            verdicts += check_waiting(pictures[2])
+            verdicts += check_changes(pictures[-1].two_way)
+            verdicts += check_story_told(self.two_way)
+        verdicts += [*check_agreement(pictures[-1]), *check_in_step(pictures[-1].two_way)]
+        leaks = list(find_leaks(folder, self.leak_words()))
+        says = "no log, state or event holds a person's name, number, street, IBAN, a key or a token"
+        verdicts.append(Verdict(not leaks, says, ", ".join(leaks)))
         return pictures[-1], verdicts
 
-    def _round(self, phase: str, acts: Sequence[Act]) -> tuple[Picture, bool]:
-        self._board.begin(phase)
-        self._print(phase)
-        for act in acts:
+    def _rounds(self) -> Sequence[Round]:
+        story, two_way = self.story, self.two_way
+        return (
+            Round(
+                "The first load: everything that EspoCRM and Advoware have",
+                two_way.first_pass,
+                lambda picture: _is_in_step(picture) and two_way.has_pass_ended(),
+            ),
+            Round(
+                "A busy hour: people work in EspoCRM and in Advoware",
+                lambda: [*two_way.busy_hour(), *story.busy_hour()],
+                lambda picture: _is_at_rest(picture) and is_settled_busy(picture.two_way),
+            ),
+            Round(
+                "What follows from it, while the connector to Advoware is offline",
+                lambda: [*two_way.goes_offline(), *story.put_right()],
+                lambda picture: is_offline_noticed(picture) and _all_ok(check_documents(picture)),
+            ),
+            Round(
+                "The connector is back: what has waited goes across by itself",
+                two_way.comes_back,
+                lambda picture: _is_in_step(picture) and two_way.has_pass_ended(),
+            ),
+            Round(
+                "One more pass: nothing is left to do",
+                two_way.last_pass,
+                lambda _: two_way.has_pass_ended(),
+                quiet_seconds=0.0,
+            ),
+        )
+
+    def _live_round(self, one: Round) -> tuple[Picture, bool]:
+        self._board.begin(one.phase)
+        self._print(one.phase)
+        for act in one.acts():
             self._raise_if_over()
             self._board.tell(act.says)
             self._print(f"  {act.says}")
             act.do(self.person)
             time.sleep(BETWEEN_ACTS_SECONDS)
-        return self._settle()
+        return self._settle(one)
 
-    def _settle(self) -> tuple[Picture, bool]:
+    def _settle(self, one: Round) -> tuple[Picture, bool]:
         """Waits until all is quiet and agreed; the last picture, and whether it came to that in time."""
         deadline = time.monotonic() + self.round_seconds
         quiet_since: float | None = None
@@ -95,9 +153,8 @@ class Day:
             if now - told_at > LINE_EVERY_SECONDS:
                 self._print(f"    {one_line(picture)}")
                 told_at = now
-            is_settled = picture.is_quiet and all(one.is_ok for one in check_agreement(picture))
-            quiet_since = (quiet_since or now) if is_settled else None
-            if quiet_since is not None and now - quiet_since >= QUIET_SECONDS:
+            quiet_since = (quiet_since or now) if one.is_settled(picture) else None
+            if quiet_since is not None and now - quiet_since >= one.quiet_seconds:
                 return picture, True
             if now > deadline:
                 return picture, False
@@ -111,3 +168,15 @@ class Day:
     def _print(self, line: str) -> None:
         if not self.console.is_terminal:
             self.console.print(line, markup=False)
+
+
+def _all_ok(verdicts: Sequence[Verdict]) -> bool:
+    return all(one.is_ok for one in verdicts)
+
+
+def _is_at_rest(picture: Picture) -> bool:
+    return picture.is_quiet and _all_ok(check_agreement(picture))
+
+
+def _is_in_step(picture: Picture) -> bool:
+    return _is_at_rest(picture) and _all_ok(check_in_step(picture.two_way))

@@ -23,25 +23,31 @@ class Verdict:
 
 
 def check_agreement(picture: Picture) -> list[Verdict]:
-    """What holds whatever has happened: the three sides agree on every document and every owner."""
-    troubles = [trouble for one in picture.documents.values() for trouble in document_troubles(picture, one)]
-    counted = len(picture.documents)
+    """What holds whatever has happened: the three sides agree on every document and every owner, nothing is open."""
     return [
-        _verdict(f"EspoCRM, xAI and our state agree on each of {counted} documents", troubles),
-        _verdict(
+        *check_documents(picture),
+        verdict("nothing is open: no event to be delivered, nothing waiting", list(_open_work(picture))),
+        verdict(
+            "every webhook was accepted", [f"{picture.failed_hooks} failed"] if picture.failed_hooks else []
+        ),
+        verdict(
+            "the egress register's chain is whole",
+            [] if picture.broken_egress_row is None else [f"broken at row {picture.broken_egress_row}"],
+        ),
+    ]
+
+
+def check_documents(picture: Picture) -> list[Verdict]:
+    """What holds of documents and owners, also while something else is open."""
+    troubles = [trouble for one in picture.documents.values() for trouble in document_troubles(picture, one)]
+    return [
+        verdict(f"EspoCRM, xAI and our state agree on each of {len(picture.documents)} documents", troubles),
+        verdict(
             f"each of {sum(one.is_permitted for one in picture.owners.values())} permitted owners has exactly one "
             "collection, all others have none",
             list(_owner_troubles(picture)),
         ),
-        _verdict("no file is at xAI that no document accounts for", list(_stray_files(picture))),
-        _verdict("nothing is open: no event to be delivered, nothing waiting", list(_open_work(picture))),
-        _verdict(
-            "every webhook was accepted", [f"{picture.failed_hooks} failed"] if picture.failed_hooks else []
-        ),
-        _verdict(
-            "the egress register's chain is whole",
-            [] if picture.broken_egress_row is None else [f"broken at row {picture.broken_egress_row}"],
-        ),
+        verdict("no file is at xAI that no document accounts for", list(_stray_files(picture))),
     ]
 
 
@@ -195,9 +201,10 @@ def _check_refusals(after: Picture, roles: Roles) -> Iterator[Verdict]:
     unfinished = [
         state.document_id for state in after.states.values() if state.index_status is IndexStatus.PENDING
     ]
-    yield _verdict("the indexing of every other document is finished", unfinished)
+    yield verdict("the indexing of every other document is finished", unfinished)
 
 
-def _verdict(says: str, troubles: list[str]) -> Verdict:
+def verdict(says: str, troubles: list[str]) -> Verdict:
+    """Holds where there is no trouble; names the first few."""
     more = f" and {len(troubles) - MOST_NAMED} more" if len(troubles) > MOST_NAMED else ""
     return Verdict(not troubles, says, "; ".join(troubles[:MOST_NAMED]) + more)

@@ -27,6 +27,11 @@ def check_materializations(ui_address: str, picture: Picture) -> list[Verdict]:
     return [
         _check(ui_address, ("xai", "files"), documents),
         _check(ui_address, ("xai", "collections"), owners),
+        *(
+            _check(ui_address, ("advoware", pair), one.active)
+            for pair, one in sorted(picture.two_way.counts.items())
+            if one.active
+        ),
     ]
 
 

@@ -61,9 +61,13 @@ class Person:
             "PUT", f"/CDokumente/{document_id}", {"dokumentId": attachment_id, "fileStatus": "geändert"}
         )
 
+    def change(self, entity_type: str, record_id: str, **values: Any) -> None:
+        """Changes fields of a record."""
+        self._call("PUT", f"/{entity_type}/{record_id}", values)
+
     def rename(self, document_id: str, title: str) -> None:
         """Gives the document another title."""
-        self._call("PUT", f"/CDokumente/{document_id}", {"name": title})
+        self.change("CDokumente", document_id, name=title)
 
     def link(self, document_id: str, owner: OwnerKey) -> None:
         """Links the document to one more owner."""

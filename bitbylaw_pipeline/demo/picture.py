@@ -1,4 +1,4 @@
-"""What is where at one moment: EspoCRM, xAI and our own state side by side."""
+"""What is where at one moment: EspoCRM, xAI, Advoware and our own state side by side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection
 
+from bitbylaw_pipeline.demo.two_way_picture import TwoWayPicture, read_two_way
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document_state import DocumentState
 from bitbylaw_pipeline.inbox import collection_states, document_states, egress, work_queue
@@ -71,6 +72,7 @@ class Picture:
     broken_egress_row: int | None
     undelivered_webhooks: int
     failed_hooks: int
+    two_way: TwoWayPicture
 
     def files_of(self, document_id: str) -> list[StoredFile]:
         """Every file at xAI that carries the document's token."""
@@ -89,15 +91,20 @@ class Camera:
 
     espocrm_url: str
     xai_url: str
+    advoware_url: str
     database: Database
 
     def take(self) -> Picture:
         """Raises httpx.HTTPError where a stand-in does not answer."""
-        crm = httpx.get(f"{self.espocrm_url}/sandbox/state", timeout=SECONDS).raise_for_status().json()
-        xai = httpx.get(f"{self.xai_url}/sandbox/state", timeout=SECONDS).raise_for_status().json()
-        return self.database.read(lambda conn: self._read(conn, crm, xai))
+        crm, xai, advoware = (
+            httpx.get(f"{url}/sandbox/state", timeout=SECONDS).raise_for_status().json()
+            for url in (self.espocrm_url, self.xai_url, self.advoware_url)
+        )
+        return self.database.read(lambda conn: self._read(conn, crm, xai, advoware))
 
-    def _read(self, conn: Connection, crm: Mapping[str, Any], xai: Mapping[str, Any]) -> Picture:
+    def _read(
+        self, conn: Connection, crm: Mapping[str, Any], xai: Mapping[str, Any], advoware: Mapping[str, Any]
+    ) -> Picture:
         parked = work_queue.parked(conn, "documents", limit=10_000)
         return Picture(
             documents=_documents(crm),
@@ -113,6 +120,7 @@ class Camera:
             + sum(item["status"] == "Pending" for item in crm["webhookQueue"]),
             failed_hooks=sum(item["status"] == "Failed" for item in crm["webhookQueue"])
             + sum(call["status"] not in (200, 202) for call in crm["linkHookCalls"]),
+            two_way=read_two_way(conn, crm, advoware),
         )
 
 

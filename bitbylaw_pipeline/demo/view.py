@@ -12,7 +12,7 @@ from rich.text import Text
 from bitbylaw_pipeline.demo.expectations import Verdict, document_troubles, required_collections
 from bitbylaw_pipeline.demo.picture import CrmDocument, Picture
 
-STREAMS = ("collections", "documents")
+STREAMS = ("collections", "documents", "beteiligte", "bankverbindungen", "akten")
 LINES_OF_STORY = 12
 
 
@@ -41,6 +41,7 @@ class Board:
         parts += [Text(f"  {line}", style="cyan", overflow="ellipsis", no_wrap=True) for line in self._story]
         if self._picture is not None:
             parts += [Text(), work_table(self._picture), Text(holdings(self._picture))]
+            parts += [Text(pairs(self._picture))]
         return Group(*parts)
 
 
@@ -66,14 +67,23 @@ def holdings(picture: Picture) -> str:
     )
 
 
+def pairs(picture: Picture) -> str:
+    """What is linked between EspoCRM and Advoware, in one line."""
+    two_way = picture.two_way
+    told = [f"{one.active} {pair}" for pair, one in sorted(two_way.counts.items()) if one.active]
+    waiting = f"; {len(two_way.holds)} wait for a person" if two_way.holds else ""
+    paused = f"; left alone: {', '.join(sorted(two_way.paused))}" if two_way.paused else ""
+    return f"EspoCRM and Advoware have linked {', '.join(told) or 'nothing yet'}{waiting}{paused}"
+
+
 def one_line(picture: Picture) -> str:
     """The board as a line, for a log."""
     told = [
         f"{name} {one.waiting} waiting {one.leased} in work {one.delayed} delayed {one.parked} parked"
         for name in STREAMS
-        if (one := picture.queue.get(name))
+        if (one := picture.queue.get(name)) and (one.waiting or one.leased or one.delayed or one.parked)
     ]
-    return "; ".join([*(told or ["nothing is open"]), holdings(picture)])
+    return "; ".join([*(told or ["nothing is open"]), holdings(picture), pairs(picture)])
 
 
 def final_table(picture: Picture) -> Table:

@@ -65,11 +65,14 @@ def _step(name: str) -> Transform:
     if name.startswith("max:"):
         size = int(name.removeprefix("max:"))
         return lambda text: text[:size]
+    if name.startswith("not:"):
+        unwanted = name.removeprefix("not:")
+        return lambda text: "" if text == unwanted else text
     try:
         return _STEPS[name]
     except KeyError:
         raise UnknownTransform(
-            f"There is no transform {name!r}; known: {', '.join(_STEPS)}, max:n."
+            f"There is no transform {name!r}; known: {', '.join(_STEPS)}, max:n, not:text."
         ) from None
 
 

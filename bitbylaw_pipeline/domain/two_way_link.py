@@ -117,7 +117,9 @@ class Guard:
 class Policy:
     """How a pair is kept in step. `creates`: on which sides records are made.
 
-    `match` holds natural keys; a part is a field, compared as its policy says, or more loosely: "name~lower|nospace".
+    `match` holds natural keys; a part is a field, compared as its policy says, or more loosely: "name~lower|nospace",
+    or a field that must be empty: "!vorname". `holds_look_alikes`: a new record with the natural key of one that is
+    linked already waits for a person.
     """
 
     default: FieldPolicy = field(default_factory=FieldPolicy)
@@ -126,6 +128,7 @@ class Policy:
     edit_vs_delete: EditVsDelete = EditVsDelete.EDIT_WINS
     match: tuple[tuple[str, ...], ...] = ()
     creates: frozenset[Side] = frozenset(Side)
+    holds_look_alikes: bool = False
     create_alone: bool = False
     """A record is made only where its parent has none yet on that side; else a person has to say so."""
     guard: Guard = Guard()

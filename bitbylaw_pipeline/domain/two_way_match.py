@@ -70,11 +70,13 @@ def match_records(
     is_linked: Mapping[Side, frozenset[str]],
     has_links: bool,
     is_complete: Mapping[Side, bool],
+    linked_records: Free | None = None,
 ) -> Matched:
     """Sorts the free records.
 
     `is_linked` holds the ids that have a link already, `has_links` whether this pair ever had one, `is_complete` whether
     a side was seen whole: without that, a missing partner means nothing, and a natural key could be a twin's.
+    `linked_records` are those that a new record must not look like.
     """
     found = Matched()
     rest = {side: dict(free[side]) for side in Side}
@@ -84,15 +86,20 @@ def match_records(
     is_whole = all(is_complete[side] for side in Side)
     for key in policy.match if is_whole else ():
         _by_natural_key(rest, found, policy, key)
-    is_first = not has_links and not found.pairs and all(rest.values())
+    is_searchable = is_whole or not policy.match
+    is_first = is_searchable and not has_links and not found.pairs and all(rest.values())
     if is_first and policy.holds_unmatched_bootstrap:
         # Both sides are full and nothing is known of them: creating would double a whole collection.
         found.held += [(side, record_id, "bootstrap_unmatched") for side in Side for record_id in rest[side]]
         return found
     for side in Side:
-        for record_id in rest[side]:
-            if policy.match and not is_whole:
+        taken = _keys((linked_records or {}).get(side.other, {}).values(), policy)
+        for record_id, record in rest[side].items():
+            if not is_searchable:
                 found.held.append((side, record_id, "partner_not_searchable"))
+            elif not taken.isdisjoint(_keys([record], policy)):
+                # The other one of two look-alikes, say: nobody has said that it is somebody else.
+                found.held.append((side, record_id, "ambiguous_match"))
             else:
                 found.new.append((side, record_id))
     return found
@@ -108,11 +115,16 @@ def decide_records(found: Matched, free: Free, decisions: Mapping[str, Mapping[s
         if kind == "create":
             found.held.remove((side, record_id, why))
             found.new.append((side, record_id))
-        elif kind == "link" and partner in free[side.other]:
+        elif kind == "link" and partner in free[side.other] and not _is_paired(found, side.other, partner):
             settled = ((side, record_id), (side.other, partner))
             found.held = [one for one in found.held if one[:2] not in settled]
+            found.new = [one for one in found.new if one not in settled]
             left_id, right_id = _ordered(side, record_id, partner)
             found.pairs.append(Pairing(link_id_of(side, record_id), left_id, right_id))
+
+
+def _is_paired(found: Matched, side: Side, record_id: str) -> bool:
+    return any(record_id == (one.left_id if side is Side.LEFT else one.right_id) for one in found.pairs)
 
 
 def focused(found: Matched, focus: tuple[Side, str]) -> Matched:
@@ -174,6 +186,10 @@ def _by_partner(
             for record_id in names:
                 found.held.append((side, record_id, why))
                 del rest[side][record_id]
+            if partner in rest[side.other]:
+                # Whose it is waits for an answer; until then it is no new record.
+                found.held.append((side.other, partner, why))
+                del rest[side.other][partner]
 
 
 def _by_natural_key(
@@ -205,7 +221,16 @@ def _grouped(
     return groups
 
 
+def _keys(records: Iterable[Record], policy: Policy) -> set[object]:
+    """All natural keys of these records."""
+    found = list(records)
+    return {(key, values) for key in policy.match for values in _grouped(found, policy, key)}
+
+
 def _part(policy: Policy, record: Record, part: str) -> object:
+    if part.startswith("!"):
+        # Only of records that have nothing there, which by itself says nothing about two of them.
+        return None if policy.field(part[1:]).canonical(record.fields.get(part[1:])) is not None else ""
     name, _, looser = part.partition("~")
     value = policy.field(name).canonical(record.fields.get(name))
     return canonical(value, chain(looser)) if looser else value

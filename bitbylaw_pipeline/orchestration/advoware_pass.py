@@ -171,7 +171,7 @@ def _metadata(told: _Told) -> dict[str, dg.MetadataValue]:
             metadata[f"{name}_skipped"] = dg.MetadataValue.text("Another run has it in hand.")
             continue
         metadata |= {f"{name}_{what}": dg.MetadataValue.int(count) for what, count in passed.counts.items()}
-        metadata[f"{name}_changed"] = dg.MetadataValue.int(len(passed.finished))
+        metadata[f"{name}_recorded"] = dg.MetadataValue.int(len(passed.finished))
         metadata[f"{name}_seconds"] = dg.MetadataValue.float(round(passed.seconds, 3))
         if passed.stopped_by is not None:
             metadata[f"{name}_stopped_by"] = dg.MetadataValue.text(str(passed.stopped_by))

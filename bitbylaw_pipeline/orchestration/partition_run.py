@@ -15,7 +15,7 @@ from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.interruption import run_until_stopped
 from bitbylaw_pipeline.orchestration.recorder import EventRecorder
 from bitbylaw_pipeline.orchestration.red_partitions import mark_red
-from bitbylaw_pipeline.orchestration.streams import StreamAssets
+from bitbylaw_pipeline.orchestration.streams import ADVOWARE, StreamAssets
 from bitbylaw_pipeline.sync.entity_pass import Finished
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ CHUNK = 100
 SAMPLE = 20
 
 log = structlog.get_logger(__name__)
+
+_WAITS_FOR_A_LINK = (
+    "Its counterpart is not known yet (an account waits for its party), or an earlier write is still to be settled; the "
+    "next pass goes on with it."
+)
 
 _WHY_NOT = {
     Result.WAITING: "It waits for its owner's collection, which has been asked for; it is synced when that exists.",
@@ -54,7 +59,7 @@ def run_partitions(
         missing = [key for key in keys if key not in recorder.materialized]
         mark_red(context.instance, stream.name, missing)
     if missing:
-        raise _failure(missing, results, len(keys))
+        raise _failure(stream, missing, results, len(keys))
 
 
 async def _work(
@@ -90,9 +95,13 @@ async def _hand_to_queue(runtime: "Runtime", stream: str, keys: Sequence[str]) -
     log.info("backfill handed to the queue", keys=count, priority=work_queue.SWEEP_PRIORITY)
 
 
-def _failure(missing: Sequence[str], results: dict[str, Finished], asked: int) -> dg.Failure:
+def _failure(
+    stream: StreamAssets, missing: Sequence[str], results: dict[str, Finished], asked: int
+) -> dg.Failure:
     # Some reasons begin with the key by themselves.
-    reasons = [f"{key}: {_reason(results.get(key)).removeprefix(f'{key} ')}" for key in missing[:SAMPLE]]
+    reasons = [
+        f"{key}: {_reason(results.get(key), stream).removeprefix(f'{key} ')}" for key in missing[:SAMPLE]
+    ]
     description = (
         reasons[0] if len(missing) == 1 else f"{len(missing)} of {asked} ended without a materialization."
     )
@@ -108,7 +117,7 @@ def _failure(missing: Sequence[str], results: dict[str, Finished], asked: int) -
     )
 
 
-def _reason(finished: Finished | None) -> str:
+def _reason(finished: Finished | None, stream: StreamAssets) -> str:
     if finished is None:
         return (
             "It is being synced by a batch and did not become free in time: launch the partition again, or leave it to "
@@ -118,4 +127,8 @@ def _reason(finished: Finished | None) -> str:
         return str(finished.error)
     if finished.outcome is None:
         return "It ended without an outcome."
+    if finished.outcome.warning:
+        return finished.outcome.warning
+    if finished.outcome.result is Result.WAITING and ADVOWARE in stream.systems:
+        return _WAITS_FOR_A_LINK
     return _WHY_NOT.get(finished.outcome.result, f"It ended as {finished.outcome.result.value}.")

@@ -80,8 +80,10 @@ def bankverbindung_record(key: str, settings: Settings, _: Mapping[str, Fact]) -
 
 def akte_record(_: str, __: Settings, facts: Mapping[str, Fact]) -> tuple[str, str] | None:
     """(entity type, id) of the matter that an Akte belongs to; None where EspoCRM has none."""
-    owner = OwnerKey.parse(str(facts["owner"])) if facts.get("owner") else None
-    return None if owner is None else (owner.entity_type, owner.id)
+    if "matter" not in facts:
+        return None
+    matter = OwnerKey.parse(str(facts["matter"]))
+    return matter.entity_type, matter.id
 
 
 def record_url(stream: StreamAssets, key: str, settings: Settings, facts: Mapping[str, Fact]) -> str | None:

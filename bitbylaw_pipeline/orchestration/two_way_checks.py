@@ -42,7 +42,7 @@ def held_check(asset: dg.AssetKey, pair: str) -> StandingCheck:
 
 
 def conflict_check(asset: dg.AssetKey, pair: str) -> StandingCheck:
-    """Warns while there are conflicts that nobody has looked at: one side's value has won meanwhile."""
+    """Warns while there are conflicts that neither a rule nor a person has decided."""
 
     def look(moment: Moment) -> Finding:
         count = _counts(moment, pair).conflicts

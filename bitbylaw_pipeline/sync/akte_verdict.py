@@ -85,14 +85,13 @@ def outcome_of(
     """What a pass over the Akte came to. It is an asset once it belongs to a matter, and when it no longer does."""
     is_changed = is_written or without_time(former) != without_time(state)
     was_linked = former is not None and former.owner_key is not None
+    named = {
+        "matter": state.owner_key,
+        "collection_id": state.collection_id,
+        "aktennummer": state.aktennummer,
+    }
     facts: dict[str, Fact] = {"status": state.status.value}
-    for name, value in (
-        ("matter", state.owner_key),
-        ("collection_id", state.collection_id),
-        ("aktennummer", state.aktennummer),
-    ):
-        if value is not None:
-            facts[name] = value
+    facts |= {name: value for name, value in named.items() if value is not None}
     if is_odd:
         facts["aktenzeichen_differs"] = True
     if doubt is not None:

@@ -6,6 +6,7 @@ IBAN cannot be one, is withheld: it exists, and nothing is done about it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,8 @@ from bitbylaw_pipeline.sync.beteiligte_advoware import PartyList
 from bitbylaw_pipeline.sync.two_way_adapter import Taken
 
 PARTEI = "partei"
-"""The field that carries the betNr: part of the natural key, never written."""
+"""The field that carries the betNr: part of the natural key, and never written. An account that somebody has given
+to another party must be seen as changed: it is somebody else's money then."""
 NO_PARENT, NO_IBAN = "parent_not_linked", "iban_invalid"
 
 
@@ -45,7 +47,7 @@ class EspoBankSide:
         self._sees_all = sees_all
         self.capabilities = Capabilities(
             delete=False,
-            readonly_fields=mapping.read_only,
+            readonly_fields=mapping.read_only | {PARTEI},
             client_key=has_key_field,
             create_fields=frozenset(mapping.fields) - mapping.read_only,
         )
@@ -68,6 +70,8 @@ class EspoBankSide:
 
     def put(self, field: str, value: Any) -> Any:
         """What EspoCRM keeps of the value."""
+        if field == PARTEI:
+            return value
         return self._mapping.as_stored(field, value) if field in self._mapping.fields else None
 
     async def observe(self, known: Mapping[str, Settled]) -> Observation:
@@ -78,7 +82,8 @@ class EspoBankSide:
             why = self._why_withheld(one)
             if why:
                 withheld[one.id] = why
-            else:
+            if why != NO_PARENT:
+                # Also one that cannot be read: its party has an account.
                 items[one.id] = self._record(one)
         return Observation(items, withheld=withheld, complete=self._sees_all)
 
@@ -170,9 +175,12 @@ class AdvowareBankSide:
         return self._observation(accounts, complete=True)
 
     async def get(self, record_id: str) -> Record | None:
-        """The account; None if its party has none with that id."""
+        """The account; None if its party has none with that id, or is gone itself."""
         betnr, _, own = record_id.partition("/")
-        found = await self._advoware.bankverbindungen(int(betnr))
+        try:
+            found = await self._advoware.bankverbindungen(int(betnr))
+        except NotFound:
+            return None
         account = next((one for one in found if str(one.id) == own), None)
         return self._record(int(betnr), account) if account else None
 
@@ -197,11 +205,12 @@ class AdvowareBankSide:
         """Nothing: an account has no field for EspoCRM's id."""
 
     async def _observe_linked(self) -> Observation:
-        accounts = {
-            (int(betnr), account.id): account
-            for betnr in sorted(self._linked)
-            for account in await self._advoware.bankverbindungen(int(betnr))
-        }
+        accounts = {}
+        for betnr in sorted(self._linked):
+            # A party that is gone says nothing about the accounts of all others.
+            with contextlib.suppress(NotFound):
+                for account in await self._advoware.bankverbindungen(int(betnr)):
+                    accounts[int(betnr), account.id] = account
         # Whole as far as linked parties go, and accounts of others are withheld on both sides.
         return self._observation(accounts, complete=True)
 
@@ -212,10 +221,12 @@ class AdvowareBankSide:
         withheld: dict[str, str] = {}
         for (betnr, _), account in accounts.items():
             record = self._record(betnr, account)
-            if record.is_in_scope:
-                items[record.id] = record
-            else:
-                withheld[record.id] = NO_PARENT if str(betnr) not in self._linked else NO_IBAN
+            if str(betnr) not in self._linked:
+                withheld[record.id] = NO_PARENT
+                continue
+            items[record.id] = record
+            if not record.is_in_scope:
+                withheld[record.id] = NO_IBAN
         return Observation(items, withheld=withheld, complete=complete)
 
     def _record(self, betnr: int, account: Bankverbindung) -> Record:

@@ -7,7 +7,7 @@ has landed is found by comparing fields, and what has not is simply still to be 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bitbylaw_pipeline.clients.advoware import Advoware
@@ -45,8 +45,10 @@ class PartyList:
 class AdvowareBeteiligteSide:
     """Parties by betNr. Without a list (`facts/advoware.md` 6) an observation is never complete."""
 
-    def __init__(self, advoware: Advoware, parties: PartyList, *, wants: Sequence[str] = ()) -> None:
-        """`wants` are the parties to read one by one where Advoware lists none."""
+    def __init__(
+        self, advoware: Advoware, parties: PartyList, *, wants: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        """`wants` gives the parties to read one by one where Advoware lists none, asked for at each observation."""
         self._advoware = advoware
         self._parties = parties
         self._wants = wants
@@ -59,6 +61,8 @@ class AdvowareBeteiligteSide:
 
     def put(self, field: str, value: Any) -> Any:
         """Advoware's coercions are not known: what it really keeps is read after each write."""
+        if field in _SAME and isinstance(value, (list, tuple)):
+            return [one for one in value if _identity(field, one) is not None] or None
         return value
 
     async def observe(self, known: Mapping[str, Settled]) -> Observation:
@@ -117,7 +121,7 @@ class AdvowareBeteiligteSide:
     async def _observe_wanted(self) -> Observation:
         items: dict[str, Record] = {}
         gone = set()
-        for betnr in self._wants:
+        for betnr in dict.fromkeys(self._wants()):
             record = await self.get(betnr)
             if record is None:
                 gone.add(betnr)
@@ -177,7 +181,12 @@ def _record(party: Partei) -> Record:
 
 def _rows(party: Partei, name: str) -> list[Kommunikation]:
     is_mail = name == "emails"
-    return [row for row in party.kommunikation or () if row.tlf and row.is_mail is is_mail]
+    # "siehe Akte" is no number: it is not known elsewhere, and must not be taken for one that nobody wants any more.
+    return [
+        row
+        for row in party.kommunikation or ()
+        if row.tlf and row.is_mail is is_mail and _identity(name, row.tlf) is not None
+    ]
 
 
 def _empty_slots(party: Partei, name: str) -> list[Kommunikation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,14 @@ from bitbylaw_pipeline.sync.two_way_adapter import Taken
 STAMP_SECONDS = 15.0
 """modifiedAt has whole seconds and rows show late: only what was modified longer ago than this is certain to be seen
 as changed when it changes again (`facts/espocrm.md` on the change feed)."""
+
+_ONE_NUMBER = re.compile(r"[^\d+(]*(\(?\+?\d[\d()/.\- ]*)\D*")
+_TAKEN = {
+    "phones": re.compile(r"\+[1-9]\d{6,14}"),
+    "emails": re.compile(r"[^@\s,;<>()]+@[^@\s,;<>()]+\.[A-Za-z0-9-]{2,}"),
+}
+"""What EspoCRM lets into these fields. Advoware's are free text: "siehe Akte" there would make EspoCRM refuse the
+whole party, with everything else that is to be written to it."""
 
 
 class EspoBeteiligteSide:
@@ -34,6 +43,8 @@ class EspoBeteiligteSide:
         self._mapping = mapping
         self._sees_all = sees_all
         self._clock = clock
+        self.named: Mapping[str, str] = {}
+        """Party -> the betNr that it names, as the last observation showed it."""
         self.capabilities = Capabilities(
             delete=False,
             readonly_fields=mapping.read_only,
@@ -59,7 +70,15 @@ class EspoBeteiligteSide:
 
     def put(self, field: str, value: Any) -> Any:
         """What EspoCRM keeps of the value; a field that it does not have keeps nothing."""
-        return self._mapping.as_stored(field, value) if field in self._mapping.fields else None
+        if field not in self._mapping.fields:
+            return None
+        if field not in _TAKEN:
+            return self._mapping.as_stored(field, value)
+        texts = [value] if isinstance(value, str) else value or []
+        stored = self._mapping.as_stored(
+            field, [_number_in(text) for text in texts] if field == "phones" else texts
+        )
+        return [text for text in stored or () if _TAKEN[field].fullmatch(text)] or None
 
     async def observe(self, known: Mapping[str, Settled]) -> Observation:
         """Every party. Its lists carry no numbers and mails: those of an unchanged party are as they were agreed."""
@@ -71,6 +90,7 @@ class EspoBeteiligteSide:
         }
         # Every stamp was taken of a change that was old enough then: each of them may be relied on.
         found = await self._records.list_beteiligte(settled, settled_before="9999")
+        self.named = {one.id: str(one.betnr) for one in found if one.betnr is not None}
         # Who is not shown everything cannot say that something is gone.
         return Observation({one.id: self._record(one) for one in found}, complete=self._sees_all)
 
@@ -125,6 +145,12 @@ class EspoBeteiligteSide:
             return False
         modified = datetime.fromisoformat(one.modified_at).replace(tzinfo=UTC).timestamp()
         return modified < self._clock() - STAMP_SECONDS
+
+
+def _number_in(text: str) -> str:
+    """The number in "030 1234 (privat)"; the text as it is if it has none, or several."""
+    found = _ONE_NUMBER.fullmatch(text)
+    return found[1] if found else text
 
 
 def _modified_at(stamp: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitbylaw_pipeline.domain.three_way import Bootstrap, Direction, FieldPolicy, Merge, Side
+from bitbylaw_pipeline.domain.three_way import Bootstrap, FieldPolicy, Merge, Side
 from bitbylaw_pipeline.domain.two_way_link import DeleteRule, EditVsDelete, Guard, Policy
 
 _UNLINK = {Side.LEFT: DeleteRule.UNLINK, Side.RIGHT: DeleteRule.UNLINK}
@@ -38,12 +38,14 @@ BETEILIGTE = Policy(
     },
     deleted=_UNLINK,
     edit_vs_delete=EditVsDelete.HOLD,
-    # A person by name and birth; a firm only where its legal form says that it is one, or by its register entry.
+    # A person by name and birth; a firm by its register entry, or where its legal form says that it is one: husband
+    # and wife have a surname and a PLZ in common, and must never become one party.
     match=(
         (f"name~{_LOOSE}", f"vorname~{_LOOSE}", "geburtsdatum"),
         (f"register_gericht~{_LOOSE}", f"register_nummer~{_LOOSE}"),
-        (f"name~{_LOOSE}", f"rechtsform~{_LOOSE}", "plz"),
+        (f"name~{_LOOSE}", f"rechtsform~{_LOOSE}|not:natürlicheperson", "!vorname", "plz"),
     ),
+    holds_look_alikes=True,
     update_guard=_MASS_CHANGE,
 )
 
@@ -58,7 +60,7 @@ BANKVERBINDUNGEN = Policy(
     fields={
         "iban": _KONTO,
         "bic": _KONTO,
-        "partei": FieldPolicy(direction=Direction.IGNORE),
+        "partei": _ACCOUNT_FACT,
     },
     deleted=_UNLINK,
     edit_vs_delete=EditVsDelete.HOLD,

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -77,6 +77,8 @@ class _Run:
     """Links that recovery has taken away: their create never landed."""
     spared: set[str]
     """Subjects about which this run could find out nothing."""
+    generations: dict[str, int] | None = field(default=None, init=False)
+    """The last generation under each link name in use, worked out when first asked for."""
     stamped: list[Link]
     """Links that need nothing but a newer stamp."""
 
@@ -253,7 +255,7 @@ class Reconciler:
 
     def _match(self, run: _Run, focus: tuple[Side, str] | None) -> Matched:
         """The records without a link, sorted; with a focus, that one alone."""
-        free, linked = {}, {}
+        free, linked, looks = {}, {}, {}
         for side in Side:
             freed = {link.id(side) for link in run.dissolved}
             found = {own for link in run.links if (own := link.id(side)) is not None}
@@ -263,15 +265,19 @@ class Reconciler:
                 for record_id, record in run.observed[side].items.items()
                 if record.is_in_scope and record_id not in linked[side]
             }
+            if self._policy.holds_look_alikes:
+                items = run.observed[side].items
+                looks[side] = {one: items[one] for one in linked[side] & items.keys()}
         matched = match_records(
             free,
             self._policy,
             is_linked=linked,
             has_links=bool(run.snapshot.linked[Side.LEFT] or run.snapshot.linked[Side.RIGHT]),
             is_complete={side: run.observed[side].complete for side in Side},
+            linked_records=looks,
         )
-        decide_records(matched, free, run.snapshot.decisions)
         self._hold_crowded(run, matched)
+        decide_records(matched, free, run.snapshot.decisions)
         return matched if focus is None else focused(matched, focus)
 
     def _hold_crowded(self, run: _Run, matched: Matched) -> None:
@@ -283,9 +289,7 @@ class Reconciler:
         }
         new, matched.new = matched.new, []
         for side, record_id in new:
-            record = run.observed[side].items[record_id]
-            is_decided = "approval:create" in run.snapshot.decisions.get(link_id_of(side, record_id), {})
-            if record.parent in crowded[side.other] and not is_decided:
+            if run.observed[side].items[record_id].parent in crowded[side.other]:
                 matched.held.append((side, record_id, "approval:create"))
             else:
                 matched.new.append((side, record_id))
@@ -294,7 +298,10 @@ class Reconciler:
         """Links what belongs together; nothing is agreed yet, so the merge decides by the bootstrap policy."""
         adopted: list[Link] = []
         for chunk in _chunks(
-            [Link(one.link_id, one.left_id, one.right_id, gen=one.gen) for one in matched.pairs]
+            [
+                self._named(run, Link(one.link_id, one.left_id, one.right_id, gen=one.gen))
+                for one in matched.pairs
+            ]
         ):
             try:
                 adopted += await self._store.commit(Changes(links=tuple(chunk)))
@@ -430,6 +437,24 @@ class Reconciler:
             if stamped != one.link and not one.link.refusals:
                 run.stamped.append(stamped)
 
+    def _named(self, run: _Run, link: Link) -> Link:
+        """The link under a name that is free.
+
+        A record that had been replaced and came out of the bin is new: the link that has its name, and the create
+        keys up to its generation, belong to the one that took its place.
+        """
+        if run.generations is None:
+            run.generations = {}
+            dissolved = {one.link_id for one in run.dissolved}
+            for one in run.snapshot.links:
+                if one.link_id not in dissolved:
+                    name = one.link_id.partition("#")[0]
+                    run.generations[name] = max(one.gen, run.generations.get(name, 0))
+        if link.link_id not in run.generations:
+            return link
+        gen = run.generations[link.link_id] = max(run.generations[link.link_id] + 1, link.gen)
+        return replace(link, link_id=f"{link.link_id}#{gen}", gen=gen)
+
     async def _create(self, run: _Run, side: Side, record_id: str) -> None:
         record, target = run.observed[side].items[record_id], side.other
         subject = link_id_of(side, record_id)
@@ -450,10 +475,10 @@ class Reconciler:
                 return
             record = seen
         left_id, right_id = (record_id, None) if side is Side.LEFT else (None, record_id)
-        link = Link(subject, left_id, right_id, state=LinkState.PENDING)
+        link = self._named(run, Link(subject, left_id, right_id, state=LinkState.PENDING))
         one = LinkPass(run.bench, link, {side: record, target: GONE}, LinkResult(link, is_new=True))
         try:
-            if await one.create(target, record, 0):
+            if await one.create(target, record, link.gen):
                 await one.run(one.plan())
         except LinkChanged:
             run.spared.add(subject)
@@ -491,7 +516,7 @@ class Reconciler:
         spared = frozenset(run.spared) - {hold.subject for hold in run.holds}
         if not all(run.observed[side].complete for side in Side) and covers is None:
             # A record that did not show up may still wait for the same answer.
-            covers = frozenset(one.link.link_id for one, _ in plans)
+            covers = frozenset([*(one.link.link_id for one, _ in plans), *report.results])
         for chunk in _chunks(run.stamped):
             # For speed alone: what somebody else has changed meanwhile is stamped another time.
             with contextlib.suppress(LinkChanged):

@@ -380,8 +380,22 @@ def _field_policy(given: Mapping[str, Any], default: FieldPolicy) -> FieldPolicy
         direction=Direction(given.get("direction", default.direction)),
         group=given.get("group", default.group),
         drift=Drift(given.get("drift", default.drift)),
-        bootstrap=Bootstrap(given.get("bootstrap", default.bootstrap)),
+        bootstrap=_bootstrap(given.get("bootstrap", default.bootstrap)),
         eq=given.get("eq", default.eq),
+    )
+
+
+def _bootstrap(name: str) -> Bootstrap:
+    """`fill_empty` may name its winner in any spelling ("fill_empty+left", "fill_empty_right_wins")."""
+    if not name.startswith(Bootstrap.FILL_EMPTY):
+        return Bootstrap(name)
+    rest = name.removeprefix(Bootstrap.FILL_EMPTY)
+    return (
+        Bootstrap.FILL_EMPTY_LEFT
+        if "left" in rest
+        else Bootstrap.FILL_EMPTY_RIGHT
+        if "right" in rest
+        else Bootstrap.FILL_EMPTY
     )
 
 

@@ -11,7 +11,6 @@ from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import Link
 from bitbylaw_pipeline.domain.two_way_state import Changes, HoldChanges, Seen, Snapshot
 from bitbylaw_pipeline.inbox import (
-    run_leases,
     two_way_conflicts,
     two_way_holds,
     two_way_links,
@@ -84,19 +83,3 @@ class DatabaseLinkStore:
         """See LinkStore."""
         used = frozenset(sides)
         await self._database.run(lambda c: two_way_holds.use_approvals(c, self._pair, used))
-
-    async def lease(self, seconds: float) -> str | None:
-        """The token of the right to run this pair for so many seconds; None while another run has it."""
-        return await self._database.run(
-            lambda c: run_leases.take(c, self._database.now(c), self._pair, seconds)
-        )
-
-    async def renew(self, token: str, seconds: float) -> bool:
-        """Extends the lease to so many seconds from now; False if it is another run's by now: stop."""
-        return await self._database.run(
-            lambda c: run_leases.renew(c, self._database.now(c), self._pair, token, seconds)
-        )
-
-    async def release(self, token: str) -> bool:
-        """Ends the lease; False if it is another run's by now."""
-        return await self._database.run(lambda c: run_leases.release(c, self._pair, token))

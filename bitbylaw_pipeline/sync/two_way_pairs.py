@@ -50,17 +50,36 @@ class Pairs:
         return PartyList(self.advoware)
 
     async def reconciler(
-        self, pair: Pair, parties: PartyList | None = None, *, wants: tuple[str, ...] = ()
+        self,
+        pair: Pair,
+        parties: PartyList | None = None,
+        *,
+        wants: tuple[str, ...] = (),
+        about: str | None = None,
     ) -> Reconciler:
-        """The pair's engine; asks EspoCRM for its metadata and our rights. Raises the errors of `domain.errors`."""
+        """The pair's engine; asks EspoCRM for its metadata and our rights. Raises the errors of `domain.errors`.
+
+        Where Advoware lists no parties, `wants` are those to read, beside those that a party of EspoCRM without a link
+        (`about` alone, if it is given) names as its own.
+        """
         shared = parties or self.party_list()
         match pair:
             case Pair.BETEILIGTE:
+                left = await EspoBeteiligteSide.open(self.beteiligte_records, self.clock)
+                linked, answered = await self._linked_and_answered()
+
+                def unlisted() -> list[str]:
+                    named = [left.named.get(about, "")] if about is not None else sorted(left.named.values())
+                    return [
+                        *wants,
+                        *(betnr for betnr in (*named, *answered) if betnr and betnr not in linked),
+                    ]
+
                 return Reconciler(
                     BETEILIGTE,
                     {
-                        Side.LEFT: await EspoBeteiligteSide.open(self.beteiligte_records, self.clock),
-                        Side.RIGHT: AdvowareBeteiligteSide(self.advoware, shared, wants=wants),
+                        Side.LEFT: left,
+                        Side.RIGHT: AdvowareBeteiligteSide(self.advoware, shared, wants=unlisted),
                     },
                     self.store(pair),
                     concurrency=CONCURRENCY,
@@ -85,6 +104,15 @@ class Pairs:
             for link in links
             if link.state is LinkState.ACTIVE and link.left_id is not None and link.right_id is not None
         }
+
+    async def _linked_and_answered(self) -> tuple[frozenset[str], list[str]]:
+        """The parties of Advoware that have a link, and those that a person has named in an answer to a hold."""
+        if self.advoware.lists_beteiligte:
+            return frozenset(), []
+        snapshot = await self.store(Pair.BETEILIGTE).load(left_ids=())
+        takes = [answer.take for of_one in snapshot.decisions.values() for answer in of_one.values()]
+        named = [take.removeprefix("link:") for take in takes if take.startswith("link:")]
+        return snapshot.linked[Side.RIGHT], [betnr for betnr in named if betnr.isdecimal()]
 
     async def oldest_unseen(self, share: float) -> tuple[str, ...]:
         """The part of the linked parties whose turn it is where Advoware lists none: all of them once a day."""

@@ -45,7 +45,7 @@ from bitbylaw_pipeline.domain.two_way_plan import (
     task,
     with_stamps,
 )
-from bitbylaw_pipeline.domain.two_way_state import Changes, Decision, Seen
+from bitbylaw_pipeline.domain.two_way_state import Changes, Decision, LinkChanged, Seen
 from bitbylaw_pipeline.sync.two_way_adapter import Adapter, Taken
 from bitbylaw_pipeline.sync.two_way_recovery import created_link, with_advances
 from bitbylaw_pipeline.sync.two_way_report import LinkResult, Made
@@ -246,7 +246,8 @@ class LinkPass:
             if set(advance.writes) <= set(echoes):
                 refusals.pop(f"logged:{advance.unit}", None)
         for side, echo in echoes.items():
-            link = link.with_side(side, version=echo.version)
+            # A stamp, not the version: somebody may edit within the second in which we wrote.
+            link = link.with_side(side, version=echo.stamp)
         fail_count = link.fail_count + 1 if failed else 0
         self.result.is_agreed |= bool(echoes)
         await self._store(
@@ -361,10 +362,21 @@ class LinkPass:
             name = one.unit.name
             if name in plan.tasks:
                 self._hold(plan.tasks[name])
+                self._hold_decision(one, left, right)
             elif one.what is What.HOLD:
                 self._hold(f"conflict:{name}", self._values_digest(one, left, right))
             elif one.what is What.APPROVAL:
                 self._hold(f"approval:{name}", self._values_digest(one, left, right))
+
+    def _hold_decision(self, one: UnitPlan, left: Record, right: Record) -> None:
+        """A decision lives as long as its hold: without it the next run would ask the person once more."""
+        digest = self._values_digest(one, left, right)
+        for why, decision in self.bench.decisions.get(self.link.link_id, {}).items():
+            if (
+                why in (f"conflict:{one.unit.name}", f"approval:{one.unit.name}")
+                and decision.digest == digest
+            ):
+                self._hold(why, digest)
 
     def _values_digest(self, one: UnitPlan, left: Record, right: Record) -> str:
         return self._digest([one.unit.of(left.fields), one.unit.of(right.fields)])
@@ -449,7 +461,7 @@ class LinkPass:
         self.presence[side] = made
         held = {name: made.fields.get(name, value) for name, value in fields.items()}
         linked = created_link(self.link, intent, side, made.id, held)
-        await self._store(linked.with_side(side, version=made.version))
+        await self._store(linked.with_side(side, version=made.stamp))
         await self._link_back()
         return adapter.capabilities.create_fields is not None
 
@@ -464,7 +476,13 @@ class LinkPass:
         bare = replace(
             self.link, state=LinkState.ACTIVE, intent=None, lease_until=0.0, base_left={}, base_right={}
         )
-        await self._store(bare.with_side(side, record_id=taken.id))
+        try:
+            await self._store(bare.with_side(side, record_id=taken.id))
+        except LinkChanged:
+            # Somebody else's counterpart: a key is a claim, and this one has been given away.
+            await self._never_made(self.link.gen)
+            self._hold("key_taken")
+            return False
         await self._look_again()
         return True
 

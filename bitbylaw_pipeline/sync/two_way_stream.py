@@ -43,7 +43,7 @@ class TwoWayStream:
 
     async def sync(self, key: str) -> Outcome:
         """Reads the record and its counterpart, and puts right what differs."""
-        reconciler = await self.pairs.reconciler(self.pair)
+        reconciler = await self.pairs.reconciler(self.pair, about=key)
         report = await reconciler.run_one(Side.LEFT, key)
         has_tasks = await self.tasks.follow(self.pair.value)
         outcome = outcome_of(key, report, self.asset)

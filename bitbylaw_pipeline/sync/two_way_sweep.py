@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import structlog
 
 from bitbylaw_pipeline.domain.errors import SyncError
-from bitbylaw_pipeline.inbox import pair_passes, work_queue
+from bitbylaw_pipeline.inbox import work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.work_queue import SWEEP_PRIORITY
 from bitbylaw_pipeline.sync.beteiligte_advoware import PartyList
 from bitbylaw_pipeline.sync.call_count import counting
 from bitbylaw_pipeline.sync.entity_pass import Finished
+from bitbylaw_pipeline.sync.pair_lease import pair_lease
 from bitbylaw_pipeline.sync.person_tasks import PersonTasks
 from bitbylaw_pipeline.sync.two_way_outcome import outcome_with
 from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
@@ -22,7 +23,6 @@ from bitbylaw_pipeline.sync.two_way_report import RunReport
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 1800.0
 SHARE_OF_A_DAY = 900.0 / 86400.0
 """Without a list at Advoware each pass reads this part of the linked parties."""
 
@@ -56,14 +56,8 @@ class TwoWaySweep:
 
     async def run_pair(self, pair: Pair, parties: PartyList | None = None) -> PairPass:
         """One pass over one pair; skipped while another run has it."""
-        store = self.pairs.store(pair)
-        token = await store.lease(LEASE_SECONDS)
-        if token is None:
-            return PairPass(pair.value, is_skipped=True)
-        try:
-            return await self._run_pair(pair, parties)
-        finally:
-            await store.release(token)
+        async with pair_lease(self.database, pair.value) as is_ours:
+            return await self._run_pair(pair, parties) if is_ours else PairPass(pair.value, is_skipped=True)
 
     async def _run_pair(self, pair: Pair, parties: PartyList | None) -> PairPass:
         started = self.clock()
@@ -78,12 +72,6 @@ class TwoWaySweep:
         finished, failed = _finished(report, f"advoware/{pair.value}", seconds)
         await self._hand_over(pair, failed)
         counts = {**report.counts(), "calls": calls[0]}
-        is_whole = report.stopped_by is None
-        await self.database.run(
-            lambda c: pair_passes.note(
-                c, self.database.now(c), pair.value, counts, seconds, is_whole=is_whole
-            )
-        )
         log.info("pair_passed", pair=pair.value, seconds=round(seconds, 1), **counts)
         return PairPass(pair.value, counts, finished, seconds, stopped_by=report.stopped_by)
 

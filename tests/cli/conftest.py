@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bitbylaw_pipeline.cli.main import cli
+from bitbylaw_pipeline.inbox import two_way_desk
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.two_way_desk import HoldView
+from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document
 from bitbylaw_pipeline.sandbox.server import RunningSandbox, running_sandbox
 from bitbylaw_pipeline.settings import Settings
@@ -91,10 +96,61 @@ class Office:
         httpx.post(f"{self.sandbox.xai_url}/sandbox/switches", json=switches, timeout=10).raise_for_status()
 
 
-def open_office(terminal: Terminal, version: str) -> Iterator[Office]:
+    def espocrm(self, method: str, path: str, values: dict[str, Any] | None = None) -> Any:
+        """What a person does in EspoCRM: a call of its API below `/api/v1`."""
+        answer = httpx.request(
+            method,
+            f"{self.sandbox.espocrm_api_base_url}/{path}",
+            json=values,
+            headers={"X-Api-Key": self.sandbox.espocrm_api_key},
+            timeout=10,
+        )
+        return answer.raise_for_status().json()
+
+    def party(self, betnr: int) -> str:
+        """EspoCRM's id of the party that is linked with that betNr."""
+        rows = self.espocrm("GET", "CBeteiligte?maxSize=100")["list"]
+        return str(next(row["id"] for row in rows if row["betnr"] == betnr))
+
+
+@dataclass(slots=True)
+class Desk:
+    """An office with Advoware after its first pass, and the state behind its holds."""
+
+    office: Office
+    database: Database
+
+    def run(self, *arguments: str, **changed: str) -> Result:
+        """The command's result."""
+        return self.office.run(*arguments, **changed)
+
+    def typed(self, text: str, *arguments: str) -> Result:
+        """The command's result when a person types that text at its question."""
+        return CliRunner().invoke(cli, arguments, env=self.office.terminal.settings, input=text)
+
+    def hold(self, why: str, subject: str = "") -> HoldView:
+        """The one hold for that reason (and about that record)."""
+        found = [
+            one
+            for one in self.database.read(lambda c: two_way_desk.list_holds(c, None, self.database.cipher))
+            if one.why == why and subject in ("", one.subject)
+        ]
+        assert len(found) == 1, found
+        return found[0]
+
+
+@functools.cache
+def _samples() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The sample firm for both stand-ins, made once: its files take half a second."""
+    return seed_document(link_multiple_fields=True), advoware_seed_document()
+
+
+def open_office(terminal: Terminal, version: str, *, with_advoware: bool = False) -> Iterator[Office]:
     """The office with EspoCRM in that version."""
-    seed = seed_document(link_multiple_fields=True)
-    with running_sandbox(espocrm_version=version, espocrm_seed=seed) as sandbox:
+    seed, rows = copy.deepcopy(_samples())
+    with running_sandbox(
+        espocrm_version=version, espocrm_seed=seed, advoware_seed=rows if with_advoware else None
+    ) as sandbox:
         terminal.settings |= {
             "ESPOCRM_API_BASE_URL": sandbox.espocrm_api_base_url,
             "ESPOCRM_API_KEY": sandbox.espocrm_api_key,
@@ -105,6 +161,10 @@ def open_office(terminal: Terminal, version: str) -> Iterator[Office]:
             "RECEIVER_PUBLIC_URL": "http://receiver.kanzlei.example:3111",
             "XAI_EGRESS": "field",
         }
+        if with_advoware:
+            terminal.settings |= {
+                name.upper(): str(value) for name, value in sandbox.advoware_settings.items()
+            }
         yield Office(terminal, sandbox)
 
 
@@ -112,3 +172,16 @@ def open_office(terminal: Terminal, version: str) -> Iterator[Office]:
 def office(with_state: tuple[Terminal, Database]) -> Iterator[Office]:
     """The office with EspoCRM 9.2.7."""
     yield from open_office(with_state[0], "9.2.7")
+
+
+@pytest.fixture
+def advoware_office(with_state: tuple[Terminal, Database]) -> Iterator[Office]:
+    """The office with Advoware beside EspoCRM; nothing has been compared yet."""
+    yield from open_office(with_state[0], "9.2.7", with_advoware=True)
+
+
+@pytest.fixture
+def desk(advoware_office: Office, with_state: tuple[Terminal, Database]) -> Desk:
+    """The same after the first pass."""
+    assert advoware_office.run("pass").exit_code == 0
+    return Desk(advoware_office, with_state[1])

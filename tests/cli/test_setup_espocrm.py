@@ -137,3 +137,21 @@ def test_only_what_the_server_has_is_registered(office: Office, owners: str) -> 
     assert {row["event"] for row in office.webhooks()} == {
         "CDokumente.create", "CDokumente.update", "CDokumente.delete"
     }  # fmt: skip
+
+
+def test_with_advoware_bank_accounts_are_registered_too(advoware_office: Office) -> None:
+    """Parties have their webhooks as owners already: once for both flows; a second time changes nothing."""
+    assert advoware_office.run("setup-espocrm", "--apply").exit_code == 0
+    found = {row["event"]: row["url"] for row in advoware_office.webhooks()}
+    assert len(found) == 18
+    assert found["CBankverbindungen.update"] == f"{BASE}/vmh/webhook/bankverbindungen/update"
+    assert found["CBeteiligte.delete"] == f"{BASE}/vmh/webhook/beteiligte/delete"
+    assert "nothing to do" in advoware_office.run("setup-espocrm", "--apply").output
+
+
+def test_parties_are_registered_where_they_own_nothing(advoware_office: Office) -> None:
+    """Without collections for them they still go to Advoware."""
+    advoware_office.run("setup-espocrm", "--apply", COLLECTION_OWNERS="[]")
+    assert {row["event"].partition(".")[0] for row in advoware_office.webhooks()} == {
+        "CDokumente", "CBeteiligte", "CBankverbindungen"
+    }  # fmt: skip

@@ -1,10 +1,11 @@
-"""The project's real definitions on the stand-ins of EspoCRM and xAI, on a real Dagster instance."""
+"""The project's real definitions on the stand-ins of EspoCRM, xAI and Advoware, on a real Dagster instance."""
 
 import asyncio
 import base64
 import functools
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,18 @@ import pytest
 from bitbylaw_pipeline.definitions import defs
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.orchestration.backend import Backend
+from bitbylaw_pipeline.sandbox.advoware import AdvowareSandbox
+from bitbylaw_pipeline.sandbox.advoware import create_app as create_advoware
 from bitbylaw_pipeline.sandbox.espocrm import create_app as create_espocrm
+from bitbylaw_pipeline.sandbox.espocrm.app import EspoSandbox
+from bitbylaw_pipeline.sandbox.espocrm.seeding import seed
+from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
+from bitbylaw_pipeline.sandbox.samples.seed import seed_document
 from bitbylaw_pipeline.sandbox.xai import XaiSandbox
 from bitbylaw_pipeline.sandbox.xai import create_app as create_xai
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.wiring import Runtime, open_runtime
-from tests.conftest import ENCRYPTION_KEY, migrated_url
+from tests.conftest import ENCRYPTION_KEY, FakeClock, migrated_url
 from tests.orchestration.workbench import dagster_instance
 
 ESPOCRM_KEY = "sandbox-espocrm-key"
@@ -32,13 +39,17 @@ KLAGE = "CVmhRumungsklage"
 class StandIns:
     """The outside systems of one test."""
 
-    espocrm: Any
+    espocrm: EspoSandbox
     xai: XaiSandbox
+    advoware: AdvowareSandbox
+    clock: FakeClock | None = None
+    """The state database's, where a test moves the time."""
 
     @property
     def transports(self) -> dict[str, httpx.AsyncBaseTransport]:
         """The ways to them without a socket."""
         return {
+            "advoware": httpx.ASGITransport(app=self.advoware),
             "espocrm": httpx.ASGITransport(app=self.espocrm),
             "xai-files": httpx.ASGITransport(app=self.xai.files_app),
             "xai-management": httpx.ASGITransport(app=self.xai.management_app),
@@ -58,9 +69,14 @@ class SandboxBackend(Backend):
     folder: str
     egress: str = "collection"
     feed_interval: float = 60.0
+    has_advoware: bool = False
+    batch_linger: float = 0.0
 
     def settings(self) -> Settings:
         xai = _stand_ins[self.name].xai
+        advoware: Mapping[str, Any] = {}
+        if self.has_advoware:
+            advoware = _stand_ins[self.name].advoware.settings("http://advoware.example")
         return Settings.load(
             _env_file=None,
             state_db_url=self.database_url,
@@ -73,12 +89,29 @@ class SandboxBackend(Backend):
             xai_management_base_url="http://management.example/v1",
             xai_egress=self.egress,
             spool_dir=Path(self.folder) / "spool",
-            batch_linger_seconds=0.0,
+            batch_linger_seconds=self.batch_linger,
             feed_interval_seconds=self.feed_interval,
+            partition_wait_seconds=0.5,
+            **advoware,
+        )
+
+    def _open_database(self) -> Database:
+        return Database.open(
+            self.database_url, clock=_stand_ins[self.name].clock, encryption_key=ENCRYPTION_KEY
         )
 
     def open_runtime(self) -> AbstractAsyncContextManager[Runtime]:
-        return open_runtime(self.settings(), transports=_stand_ins[self.name].transports)
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Runtime]:
+        database = self._open_database()
+        try:
+            transports = _stand_ins[self.name].transports
+            async with open_runtime(self.settings(), database=database, transports=transports) as runtime:
+                yield runtime
+        finally:
+            await database.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +169,38 @@ class Office:
         return self.job(name).execute_in_process(instance=self.instance, raise_on_error=False, **given)
 
 
-@pytest.fixture
-def office(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
-    """A firm without records."""
-    name = request.node.name
-    _stand_ins[name] = StandIns(create_espocrm(), create_xai())
-    url = migrated_url("sqlite", tmp_path)
-    database = Database.open(url, encryption_key=ENCRYPTION_KEY)
-    home = tmp_path / "dagster"
+@contextmanager
+def open_office(
+    name: str, folder: Path, clock: FakeClock | None = None, *, has_advoware: bool = False
+) -> Iterator[Office]:
+    """A firm without records; with a clock, its state database goes by that."""
+    _stand_ins[name] = StandIns(create_espocrm(), create_xai(), create_advoware(), clock)
+    url = migrated_url("sqlite", folder)
+    database = Database.open(url, clock=clock, encryption_key=ENCRYPTION_KEY)
+    home = folder / "dagster"
     home.mkdir()
     try:
         with dagster_instance("sqlite", home) as instance:
-            backend = SandboxBackend(name=name, database_url=url, folder=str(tmp_path))
+            backend = SandboxBackend(
+                name=name, database_url=url, folder=str(folder), has_advoware=has_advoware
+            )
             yield Office(_stand_ins[name], backend, instance, database)
     finally:
         database.close()
         del _stand_ins[name]
+
+
+@pytest.fixture
+def office(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
+    """A firm without records."""
+    with open_office(request.node.name, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def two_sided(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
+    """The sample firm, in EspoCRM and in Advoware, on a clock that moves when told to."""
+    with open_office(request.node.name, tmp_path, FakeClock(time.time()), has_advoware=True) as opened:
+        seed(opened.stand_ins.espocrm.espo, seed_document())
+        opened.stand_ins.advoware.seed(advoware_seed_document())
+        yield opened

@@ -8,7 +8,7 @@ import pytest
 from dagster._core.definitions.repository_definition import RepositoryDefinition
 
 from bitbylaw_pipeline.definitions import defs
-from bitbylaw_pipeline.defs import collections, documents
+from bitbylaw_pipeline.defs import advoware_pass, housekeeping
 from bitbylaw_pipeline.settings import DEFAULT_OWNERS
 
 
@@ -23,10 +23,16 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
     keys = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
     assert keys == {
         "espocrm/dokumente", "espocrm/raeumungsklagen", "espocrm/mietinkassos", "espocrm/accounts",
-        "espocrm/beteiligte", "espocrm/collection_ids", "xai/collections", "xai/files", "xai/collection_documents", "xai/drift",
+        "espocrm/beteiligte", "espocrm/bankverbindungen", "espocrm/akten", "espocrm/collection_ids",
+        "xai/collections", "xai/files", "xai/collection_documents", "xai/drift",
+        "advoware/parteien", "advoware/konten", "advoware/aktenbestand",
+        "advoware/beteiligte", "advoware/bankverbindungen", "advoware/akten", "advoware/pass",
     }  # fmt: skip
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     assert set(sensors) == {
+        "akten_queue",
+        "bankverbindungen_queue",
+        "beteiligte_queue",
         "change_feed",
         "collections_queue",
         "documents_queue",
@@ -35,11 +41,13 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
     }
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
-    assert set(schedules) == {"nightly_sweep", "nightly_housekeeping"}
+    assert set(schedules) == {"nightly_sweep", "nightly_housekeeping", "advoware_every_quarter_hour"}
     assert all(schedule.default_status is dg.DefaultScheduleStatus.RUNNING for schedule in schedules.values())
     assert all(schedule.execution_timezone == "Europe/Berlin" for schedule in schedules.values())
     jobs = {job.name for job in repository.get_all_jobs()}
-    assert jobs >= {"documents", "collections", "sweep", "housekeeping"}
+    assert jobs >= {
+        "documents", "collections", "sweep", "housekeeping", "beteiligte", "bankverbindungen", "akten", "advoware_pass",
+    }  # fmt: skip
 
 
 def test_every_asset_says_what_it_is(repository: RepositoryDefinition) -> None:
@@ -83,9 +91,35 @@ def test_lineage(repository: RepositoryDefinition) -> None:
     }
 
 
+def test_lineage_shows_both_sides_and_leads_from_an_akte_to_its_collection(
+    repository: RepositoryDefinition,
+) -> None:
+    """What is kept in step comes from EspoCRM and from Advoware; above an Akte stand its matter and the collections."""
+    graph = repository.asset_graph
+
+    def above(name: str) -> set[str]:
+        return {key.to_user_string() for key in graph.get(dg.AssetKey(["advoware", name])).parent_keys}
+
+    assert above("beteiligte") == {"espocrm/beteiligte", "advoware/parteien"}
+    assert above("bankverbindungen") == {"espocrm/bankverbindungen", "advoware/konten"}
+    assert above("akten") == {
+        "advoware/aktenbestand", "espocrm/raeumungsklagen", "espocrm/mietinkassos", "espocrm/akten",
+        "espocrm/collection_ids",
+    }  # fmt: skip
+    ancestors = graph.upstream_key_iterator(dg.AssetKey(["advoware", "akten"]))
+    assert dg.AssetKey(["xai", "collections"]) in set(ancestors)
+    assert above("pass") >= {f"advoware/{stream.name}" for stream in advoware_pass.STREAMS}
+
+
+def test_schedule_comes_every_quarter_of_an_hour(repository: RepositoryDefinition) -> None:
+    """The pass over Advoware is due four times an hour."""
+    (schedule,) = [each for each in repository.schedule_defs if each.name == "advoware_every_quarter_hour"]
+    assert (schedule.cron_schedule, schedule.job_name) == ("*/15 * * * *", "advoware_pass")
+
+
 def test_stream_assets_are_free_of_what_breaks_them(repository: RepositoryDefinition) -> None:
     """No pool (a slot is held for a whole step) and no retry policy (it turned a cancel into a second attempt)."""
-    for name in ("documents", "collections"):
+    for name in (stream.name for stream in housekeeping.STREAMS):
         job = repository.get_job(name)
         (node,) = job.nodes
         assert node.name == f"sync_{name}"
@@ -97,7 +131,7 @@ def test_stream_assets_are_free_of_what_breaks_them(repository: RepositoryDefini
 def test_no_stream_asset_depends_on_a_partitioned_one(repository: RepositoryDefinition) -> None:
     """A batch has no partition tags: with a partitioned asset above it, it fails before its body."""
     graph = repository.asset_graph
-    for stream in (collections.stream, documents.stream):
+    for stream in housekeeping.STREAMS:
         for key in stream.asset_keys:
             above = graph.get(key).parent_keys - set(stream.asset_keys)
             assert [parent for parent in above if graph.get(parent).is_partitioned] == []
@@ -111,7 +145,7 @@ def refuse(*_):
     raise RuntimeError("a connection at import")
 socket.socket.connect = refuse
 from bitbylaw_pipeline.definitions import defs
-from bitbylaw_pipeline.defs import collections, documents
+from bitbylaw_pipeline.defs import advoware_pass, housekeeping
 defs().get_repository_def().get_all_jobs()
 print([name for name in ("httpx", "aiohttp", "redis", "pandas") if name in sys.modules])
 """

@@ -54,3 +54,11 @@ def terminate(daemon: Daemon, run_id: str) -> None:
     """A person cancels a run."""
     answer = daemon.graphql(_TERMINATE, runId=run_id)["terminateRun"]
     assert answer["__typename"] == "TerminateRunSuccess", answer
+
+
+def launch_job(daemon: Daemon, name: str) -> str:
+    """A person launches a job without partitions; returns the run's id."""
+    params = {"mode": "default", "selector": {**REPOSITORY, "pipelineName": name}}
+    answer: dict[str, Any] = daemon.graphql(_LAUNCH, params=params)["launchPipelineExecution"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["runId"])

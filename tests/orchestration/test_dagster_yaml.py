@@ -10,6 +10,7 @@ from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorag
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dagster_postgres import PostgresRunStorage
 
+from bitbylaw_pipeline.defs.housekeeping import STREAMS
 from bitbylaw_pipeline.orchestration.dagster_storage import POSTGRES_URL, BulkSqliteEventLogStorage
 from bitbylaw_pipeline.settings import Settings
 from tests.orchestration.workbench import PROJECT
@@ -45,12 +46,11 @@ def test_postgresql_by_one_variable(home: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_limits(home: Path) -> None:
-    """A person's run finds a slot beside every batch; runs end above a batch's rotation; nothing fails twice by itself."""
+    """A person's run finds a slot beside a batch of every stream; runs end above a batch's rotation; nothing fails twice by itself."""
     with dg.DagsterInstance.get() as instance:
         runs = instance.get_concurrency_config().run_queue_config
         assert runs is not None
-        streams = 2
-        assert runs.max_concurrent_runs == streams + 4
+        assert runs.max_concurrent_runs == len(STREAMS) + 4
         assert runs.tag_concurrency_limits == [{"key": "dagster/backfill", "limit": 1}]
         assert instance.run_monitoring_enabled
         assert instance.run_monitoring_poll_interval_seconds == 10

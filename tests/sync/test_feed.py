@@ -355,3 +355,112 @@ def test_with_webhooks_off_the_feed_brings_every_change_in(tmp_path: Path) -> No
             await assert_in_step(world, waiting, closed)
 
     asyncio.run(main())
+
+
+ADVOWARE: dict[str, Any] = {
+    "advoware_api_base_url": "http://advoware.test",
+    "advoware_api_key": "app",
+    "advoware_api_secret": "a2V5",
+}
+PARTY = "CBeteiligte"
+ACCOUNT = "CBankverbindungen"
+
+
+async def new_party_and_account(world: World) -> tuple[str, str]:
+    """One of each, as a person makes them; returns their ids."""
+    await world.seed({"model": "kanzlei"})
+    party = await world.espo("POST", PARTY, {"name": "Probe", "nachname": "Probe"})
+    account = await world.espo(
+        "POST", ACCOUNT, {"name": "Bank", "iban": "DE64001201000007300000", "beteiligteId": party["id"]}
+    )
+    return str(party["id"]), str(account["id"])
+
+
+def test_a_party_is_wanted_for_its_collection_and_for_advoware(tmp_path: Path) -> None:
+    """One list call brings a changed party into both streams, under each one's key; an account into its own."""
+
+    async def story(world: World) -> None:
+        party, account = await new_party_and_account(world)
+        world.calls.clear()
+        assert await poll(world) == {PARTY: 1, ACCOUNT: 1}
+        assert set(await rows(world, "collections")) == {f"{PARTY}:{party}"}
+        assert set(await rows(world, "beteiligte")) == {party}
+        assert set(await rows(world, "bankverbindungen")) == {account}
+        assert world.calls.count(f"espocrm GET /api/v1/{PARTY}") == 1
+        listed = await world.database.run(lambda conn: events.listing(conn, limit=10))
+        assert {event.topic for event in listed} == {
+            "vmh.beteiligte.update",
+            "vmh.bankverbindungen.update",
+        }
+        assert await poll(world) == {}
+
+    in_world(tmp_path, story, **ADVOWARE)
+
+
+def test_a_party_that_owns_no_collection_is_wanted_for_advoware_alone(tmp_path: Path) -> None:
+    """Where parties are not among the owners of collections the feed reads them all the same."""
+
+    async def story(world: World) -> None:
+        party, _ = await new_party_and_account(world)
+        assert (await poll(world))[PARTY] == 1
+        assert set(await rows(world, "beteiligte")) == {party}
+        assert await rows(world, "collections") == {}
+
+    in_world(tmp_path, story, **ADVOWARE, collection_owners=())
+
+
+def test_without_advoware_accounts_are_not_read_and_parties_are_owners_alone(tmp_path: Path) -> None:
+    """A firm that has no Advoware pays for no list call and gets no row that nobody would work off."""
+
+    async def story(world: World) -> None:
+        party, _ = await new_party_and_account(world)
+        world.calls.clear()
+        assert await poll(world) == {PARTY: 1}
+        assert set(await rows(world, "collections")) == {f"{PARTY}:{party}"}
+        assert await rows(world, "beteiligte") == {}
+        assert not any(ACCOUNT in call for call in world.calls)
+        (event,) = await world.database.run(lambda conn: events.listing(conn, limit=10))
+        assert event.topic == "beteiligte.update"
+
+    in_world(tmp_path, story)
+
+
+def test_batches_leave_out_what_another_has_just_read(tmp_path: Path) -> None:
+    """Of several batches that poll, one asks EspoCRM within half an interval; the next change is found after it."""
+
+    async def story(world: World) -> None:
+        runtime = world.runtime
+        feeds = [
+            ChangeFeed(
+                runtime.espocrm,
+                runtime.database,
+                runtime.coordination,
+                runtime.settings,
+                runtime.outage_watch,
+            )
+            for _ in range(5)
+        ]
+        document = await world.new_document(None)
+        world.calls.clear()
+        found = [await feed.poll_quietly() for feed in feeds]
+        assert [result.changed.get(DOKUMENTE, 0) for result in found] == [1, 0, 0, 0, 0]
+        assert world.calls.count("espocrm GET /api/v1/CDokumente") == 1
+        await forget(world)
+        await world.espo("PUT", f"CDokumente/{document}", {"name": "Umbenannt"})
+        assert (await feeds[0].poll_quietly()).changed == {}
+        advance(world, runtime.settings.feed_interval_seconds / 2)
+        assert (await feeds[1].poll_quietly()).changed == {DOKUMENTE: 1}
+
+    in_world(tmp_path, story)
+
+
+def test_a_batch_that_is_behind_reads_on_at_once(tmp_path: Path) -> None:
+    """Years of records are taken in without a pause between two polls, though the last one was a moment ago."""
+
+    async def story(world: World) -> None:
+        await records_of(world, "2025-01-01 10:00:00", *(f"doc{number:04}" for number in range(2300)))
+        feed = world.runtime.feed
+        assert (await feed.poll_quietly()).is_behind
+        assert (await feed.poll_quietly()).changed == {DOKUMENTE: 300}
+
+    in_world(tmp_path, story)

@@ -51,8 +51,6 @@ def test_one_more_run_finds_nothing_to_do(case: Mapping[str, Any]) -> None:
         after = await run.run()
         assert counted(after["writes"]) == counted(before["writes"])
         assert counted(after["conflicts"]) == counted(before["conflicts"])
-        assert bases == {
-            link.link_id: (link.base_left, link.base_right) for link in run.store.links.values()
-        }
+        assert bases == {link.link_id: (link.base_left, link.base_right) for link in run.store.links.values()}
 
     asyncio.run(main())

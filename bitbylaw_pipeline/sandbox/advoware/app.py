@@ -98,6 +98,8 @@ class AdvowareSandbox:
                     answer = self.seed(_object(request.control_json()))
                 case "POST", "/sandbox/edits":
                     answer = self.edit(request.control_json())
+                case "GET", "/sandbox/tokens":
+                    answer = {"valid": self.tokens.valid()}
                 case "POST", "/sandbox/tokens":
                     answer = {"revoked": self.tokens.revoke()}
                 case _:

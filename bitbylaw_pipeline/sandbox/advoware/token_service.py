@@ -62,6 +62,10 @@ class TokenService:
         self._expires_at.clear()
         return count
 
+    def valid(self) -> list[str]:
+        """Every token that is valid now: what must show up nowhere else."""
+        return [token for token in self._expires_at if self.is_valid(token)]
+
     def is_valid(self, token: str) -> bool:
         """Whether a token was given out and has not expired."""
         return self._expires_at.get(token, 0.0) > self._clock.now()

@@ -75,7 +75,7 @@ class Tap(httpx.AsyncBaseTransport):
         except ConnectionResetError as error:
             raise httpx.ReadError(str(error), request=request) from error
         self._firm.reached("after", call)
-        return response
+        return self._firm.spoilt(call) or response
 
 
 @dataclass(slots=True)
@@ -94,6 +94,7 @@ class Firm:
     """The number of the boundary (two for each call) at which the process dies; None: it lives."""
     boundaries: int = 0
     is_dead: bool = False
+    spoils: list[tuple[str, str, str, int]] = field(default_factory=list)
     meetings: list[tuple[str, str, Callable[[], Any]]] = field(default_factory=list)
     runtime: Runtime = field(init=False)
     person: httpx.AsyncClient = field(init=False)
@@ -106,6 +107,20 @@ class Firm:
         if self.boundaries == self.kill_at:
             self.is_dead = True
             raise Killed(f"{when} {call.system} {call.method} {call.path}")
+
+    def spoil_next(self, system: str, method: str, path: str, status: int = 502) -> None:
+        """The next call of that kind is carried out, and answered with a server error (0: not at all)."""
+        self.spoils.append((system, method, path, status))
+
+    def spoilt(self, call: Call) -> httpx.Response | None:
+        """The taps' hook for that."""
+        for spoil in list(self.spoils):
+            if spoil[:2] == (call.system, call.method) and re.fullmatch(spoil[2], call.path):
+                self.spoils.remove(spoil)
+                if spoil[3] == 0:
+                    raise httpx.ReadError("The answer is lost.")
+                return httpx.Response(spoil[3], text="<html><h1>Bad Gateway</h1></html>")
+        return None
 
     def before_next(self, method: str, path: str, deed: Callable[[], Any]) -> None:
         """Does something right before the pipeline's next call of that kind (`path` is a regex for the whole path)."""
@@ -180,13 +195,12 @@ class Firm:
 
     async def restore(self, entity_type: str, record_id: str) -> None:
         """Undelete, as an administrator does it."""
-        response = await self.person.post(
-            f"/api/v1/{entity_type}/action/restoreDeleted",
-            json={"id": record_id},
-            headers={"X-Api-Key": ""},
-            auth=("admin", "sandbox-admin"),
-        )
-        assert response.status_code == 200, response.headers
+        way = httpx.ASGITransport(app=self.espocrm_app)
+        login = ("admin", "sandbox-admin")
+        async with httpx.AsyncClient(transport=way, base_url="http://espocrm.test", auth=login) as admin:
+            path = f"/api/v1/{entity_type}/action/restoreDeleted"
+            response = await admin.post(path, json={"id": record_id})
+            assert response.status_code == 200, response.headers
 
     async def tasks(self) -> list[dict[str, Any]]:
         """EspoCRM's tasks."""
@@ -355,6 +369,38 @@ def in_firm(folder: Path, story: Callable[[Firm], Coroutine[Any, Any, None]], **
             await story(firm)
 
     asyncio.run(run())
+
+
+async def picture(firm: Firm) -> dict[str, Any]:
+    """Everything on both sides without ids and times, for comparing two firms."""
+    names = ("nachname", "vorname", "titel", "anrede", "geburtsdatum", "adresseStreet", "adresseCity", "adresseCountry")
+    parties = [await firm.party(one["id"]) for one in await firm.parties()]
+    left = [
+        (*(one.get(name) for name in names), bool(one["betnr"]), _values(one, "phoneNumber"), _values(one, "emailAddress"))
+        for one in parties
+    ]
+    right = [
+        (
+            *(row[name] for name in ("name", "vorname", "titel", "anrede", "geburtsdatum", "zusatzFeld1")),
+            [(one["strasse"], one["ort"], one["land"]) for one in row["adressen"]],
+            sorted(one["tlf"] for one in row["kommunikation"] if one["tlf"]),
+            sorted(one["iban"] for one in row["bankverbindungen"]),
+        )
+        for row in firm.advoware.state()["beteiligte"]
+    ]
+    ibans = sorted((one["iban"], bool(one["advowareId"])) for one in await firm.accounts())
+    holds = [await firm.whys(pair) for pair in Pair]
+    return {
+        "left": sorted(left, key=str),
+        "right": sorted(right, key=str),
+        "ibans": ibans,
+        "holds": holds,
+        "tasks": sorted(str(one["status"]) for one in await firm.tasks()),
+    }
+
+
+def _values(party: Mapping[str, Any], kind: str) -> list[str]:
+    return sorted(one[kind] for one in party[f"{kind}Data"])
 
 
 def phone(*numbers: str) -> list[dict[str, Any]]:

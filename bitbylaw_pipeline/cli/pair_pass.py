@@ -1,0 +1,145 @@
+"""`bitbylaw pass` and `bitbylaw plan`: a whole comparison of a pair now, and what it would do."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import click
+from sqlalchemy import Connection
+
+from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS
+from bitbylaw_pipeline.cli.hold_words import LEGEND
+from bitbylaw_pipeline.cli.problems import Problem
+from bitbylaw_pipeline.cli.screen import screen, table
+from bitbylaw_pipeline.cli.state import load_settings
+from bitbylaw_pipeline.cli.waking import wake_streams
+from bitbylaw_pipeline.cli.work_keys import require_advoware
+from bitbylaw_pipeline.domain.errors import SyncError
+from bitbylaw_pipeline.inbox import outages
+from bitbylaw_pipeline.orchestration.pass_times import note_pass
+from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.two_way_pairs import Pair
+from bitbylaw_pipeline.sync.two_way_sweep import SHARE_OF_A_DAY, PairPass
+from bitbylaw_pipeline.wiring import AdvowareParts, Runtime, open_runtime
+
+Start = Callable[[], Awaitable[PairPass]]
+_COLUMNS = ("pair", "#links", "#writes", "#conflicts", "#held", "#failed", "#seconds")
+# Akten have states instead of links.
+_NUMBERS = (("links", "linked"), ("writes", "written"), ("conflicts",), ("held",), ("failed",))
+
+
+@click.command("pass")
+@click.argument("pair", type=click.Choice(ADVOWARE_STREAMS), required=False)
+def run_pass(pair: str | None) -> None:
+    """Compare all of PAIR (or of every pair) with Advoware now, in this process, and put right what differs.
+
+    It is the pass that runs every 15 minutes; the Dagster UI does not show this one. One at a time per pair.
+    """
+    settings = load_settings(make_key=True)
+    require_advoware(settings)
+    passed = asyncio.run(_pass(settings, (pair,) if pair else ADVOWARE_STREAMS))
+    console = screen()
+    done = [one for one in passed if not one.is_skipped]
+    rows = [(one.pair, *(_count(one, *names) for names in _NUMBERS), f"{one.seconds:.1f}") for one in done]
+    console.print(table("", _COLUMNS, rows))
+    failed = [one.pair for one in done if one.counts.get("failed", 0)]
+    wake_streams(settings, failed)
+    _judge(passed, failed)
+
+
+def _count(passed: PairPass, *names: str) -> int:
+    return next((passed.counts[name] for name in names if name in passed.counts), 0)
+
+
+def _judge(passed: Sequence[PairPass], failed: Sequence[str]) -> None:
+    console = screen()
+    if any(one.counts.get("held", 0) for one in passed):
+        console.print("What waits for a person: bitbylaw holds")
+    if failed:
+        console.print(f"What failed is tried again by the queue: {', '.join(failed)} (bitbylaw inbox parked)")
+    for one in passed:
+        if one.is_skipped:
+            console.print(f"{one.pair}: another run has it in hand; try again in a minute.")
+        if one.stopped_by is not None:
+            console.print(f"{one.pair}: stopped half way. {one.stopped_by}", markup=False)
+    if failed or any(one.is_skipped or one.stopped_by is not None for one in passed):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("pair", type=click.Choice(ADVOWARE_STREAMS[:2]), required=False)
+def plan(pair: str | None) -> None:
+    """Show what a pass over PAIR (or both) would do now, by ids and field names. Nothing is done or stored."""
+    settings = load_settings(make_key=True)
+    require_advoware(settings)
+    found = asyncio.run(_plan(settings, [Pair(pair)] if pair else list(Pair)))
+    console = screen()
+    for name, lines in found.items():
+        console.print(f"[bold]{name}[/] ({LEGEND})")
+        for line in lines or ["Nothing to do."]:
+            console.print(f"  {line}", markup=False)
+
+
+async def _pass(settings: Settings, names: Sequence[str]) -> list[PairPass]:
+    passed: list[PairPass] = []
+    async with _opened(settings) as (runtime, advoware):
+        starts = _starts(advoware)
+        for name in names:
+            one = await _one_pass(runtime, name, starts[name])
+            passed.append(one)
+            if one.stopped_by is not None:
+                break
+    return passed
+
+
+async def _one_pass(runtime: Runtime, name: str, start: Start) -> PairPass:
+    try:
+        one = await start()
+    except SyncError as error:
+        # Noted like a batch's: status then says since when, and nobody asks in vain meanwhile.
+        await runtime.outage_watch.judge(error)
+        raise
+    if one.stopped_by is not None:
+        await runtime.outage_watch.judge(one.stopped_by)
+    elif not one.is_skipped:
+        await runtime.database.run(lambda c: _note(c, runtime.database.now(c), name))
+    return one
+
+
+def _note(connection: Connection, now: float, name: str) -> None:
+    note_pass(connection, now, name)
+    # Both systems have just answered as a whole: no batch needs to ask first.
+    outages.resume(connection, "advoware")
+
+
+def _starts(advoware: AdvowareParts) -> Mapping[str, Start]:
+    parties = advoware.pairs.party_list()
+
+    def over(pair: Pair) -> Start:
+        return lambda: advoware.sweep.run_pair(pair, parties)
+
+    return {**{pair.value: over(pair) for pair in Pair}, "akten": advoware.akten.run}
+
+
+async def _plan(settings: Settings, pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    async with _opened(settings) as (_, advoware):
+        shared = advoware.pairs.party_list()
+        found: dict[str, list[str]] = {}
+        for pair in pairs:
+            wants: tuple[str, ...] = ()
+            if pair is Pair.BETEILIGTE and not advoware.client.lists_beteiligte:
+                wants = await advoware.pairs.oldest_unseen(SHARE_OF_A_DAY)
+            reconciler = await advoware.pairs.reconciler(pair, shared, wants=wants)
+            found[pair.value] = (await reconciler.plan()).lines
+        return found
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Runtime, AdvowareParts]]:
+    async with open_runtime(settings) as runtime:
+        if runtime.advoware is None:
+            raise Problem("Advoware is not configured.")
+        yield runtime, runtime.advoware

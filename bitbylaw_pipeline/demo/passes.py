@@ -1,0 +1,59 @@
+"""A pass over EspoCRM and Advoware, started as a person does it in Dagster's UI: by GraphQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+
+SECONDS = 60.0
+JOB = "advoware_pass"
+ENDED_WELL = "SUCCESS"
+ENDED_BADLY = frozenset({"FAILURE", "CANCELED"})
+_LAUNCH = """
+mutation ($params: ExecutionParams!) { launchPipelineExecution(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+_STATUS = "query ($id: ID!) { runOrError(runId: $id) { __typename ... on Run { status } } }"
+
+
+class Passes(Protocol):
+    """Whoever can start a pass and tell how it is going."""
+
+    def launch(self) -> str:
+        """Starts one; the run's id."""
+        ...
+
+    def status(self, run_id: str) -> str:
+        """Dagster's word for where the run is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DagsterPasses:
+    """Passes as runs of the job, at the UI's address. Raises httpx.HTTPError, or RuntimeError for a refusal."""
+
+    ui_address: str
+
+    def launch(self) -> str:
+        """Starts one, as the button "Launch run" does."""
+        selector = {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "bitbylaw",
+            "pipelineName": JOB,
+        }
+        answer = self._ask(_LAUNCH, params={"selector": selector, "mode": "default", "runConfigData": {}})
+        launched = answer["launchPipelineExecution"]
+        if launched["__typename"] != "LaunchRunSuccess":
+            raise RuntimeError(f"Dagster does not launch {JOB}: {launched['__typename']}.")
+        return str(launched["run"]["runId"])
+
+    def status(self, run_id: str) -> str:
+        """Such as QUEUED, STARTED, SUCCESS."""
+        return str(self._ask(_STATUS, id=run_id)["runOrError"].get("status", "LOST"))
+
+    def _ask(self, query: str, **variables: Any) -> Any:
+        body = {"query": query, "variables": variables}
+        answer = httpx.post(f"{self.ui_address}/graphql", json=body, timeout=SECONDS)
+        return answer.raise_for_status().json()["data"]

@@ -1,0 +1,62 @@
+"""One pass over a pair at a time: a short lease that is renewed while the pass goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from bitbylaw_pipeline.domain.errors import Transient
+from bitbylaw_pipeline.inbox import run_leases
+from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
+
+log = structlog.get_logger(__name__)
+
+LEASE_SECONDS = 90.0
+"""How long a pass that was killed keeps the next one from starting."""
+RENEW_SECONDS = 20.0
+
+
+@contextlib.asynccontextmanager
+async def pair_lease(
+    database: Database,
+    pair: str,
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    renew_seconds: float = RENEW_SECONDS,
+) -> AsyncIterator[bool]:
+    """True while nobody else passes over the pair; Transient where the lease is lost in the middle of the body."""
+    token = await database.run(lambda c: run_leases.take(c, database.now(c), pair, lease_seconds))
+    if token is None:
+        yield False
+        return
+    is_lost = False
+
+    async def renew(task: asyncio.Task[object]) -> None:
+        nonlocal is_lost
+        while True:
+            await asyncio.sleep(renew_seconds)
+            with contextlib.suppress(DatabaseUnavailable):
+                if not await database.run(
+                    lambda c: run_leases.renew(c, database.now(c), pair, token, lease_seconds)
+                ):
+                    is_lost = True
+                    task.cancel()
+                    return
+
+    holder = asyncio.current_task()
+    assert holder is not None  # noqa: S101  # a coroutine runs in a task
+    renewing = asyncio.create_task(renew(holder))
+    try:
+        yield True
+    except asyncio.CancelledError:
+        if not is_lost:
+            raise
+        holder.uncancel()
+        raise Transient("Another run has taken this pair over: a pass stood still for too long.") from None
+    finally:
+        renewing.cancel()
+        with contextlib.suppress(DatabaseUnavailable):
+            await database.run(lambda c: run_leases.release(c, pair, token))
