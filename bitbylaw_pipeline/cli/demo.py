@@ -37,7 +37,7 @@ from bitbylaw_pipeline.demo.employee import Employee
 from bitbylaw_pipeline.demo.expectations import Verdict
 from bitbylaw_pipeline.demo.ledgers import Ledgers
 from bitbylaw_pipeline.demo.long_wait import skip_long_wait
-from bitbylaw_pipeline.demo.materialized import check_materializations
+from bitbylaw_pipeline.demo.materialized import check_materializations, check_warnings
 from bitbylaw_pipeline.demo.passes import DagsterPasses
 from bitbylaw_pipeline.demo.person import API_KEY, USER_NAME, Person
 from bitbylaw_pipeline.demo.picture import Camera, Picture
@@ -187,7 +187,8 @@ def _live_through(
                 leak_words=lambda: _leak_words(stage),
             )  # fmt: skip
             picture, verdicts = day.live(stage.home)
-            return picture, [*verdicts, *check_materializations(stage.services.ui_address, picture)]
+            ui = stage.services.ui_address
+            return picture, [*verdicts, *check_materializations(ui, picture), *check_warnings(ui, picture)]
     finally:
         database.close()
 

@@ -109,7 +109,7 @@ def _given(home: Path, ports: Ports) -> dict[str, Any]:
         "receiver_public_url": ports.receiver_url,
         "webhook_shared_secret": SecretStr(SECRET),
         "batch_poll_seconds": 0.5,
-        "feed_interval_seconds": 2.0,
+        "feed_interval_seconds": 1.0,
         "retry_first_seconds": 1.0,
         "proxy_api_keys": (SecretStr(PROXY_KEY),),
         **create_advoware().settings(ports.advoware_url),
@@ -118,9 +118,7 @@ def _given(home: Path, ports: Ports) -> dict[str, Any]:
 
 def write_env_file(home: Path, settings: Settings, ports: Ports) -> None:
     """The same settings as `.env` in the home: what runs there, and a person who looks there, reads them from it."""
-    lines = []
-    for name in _given(home, ports):
-        lines.append(f"{name.upper()}={_text(getattr(settings, name))}\n")
+    lines = [f"{name.upper()}={_text(getattr(settings, name))}\n" for name in _given(home, ports)]
     file = home / ".env"
     file.touch(mode=0o600)
     file.write_text("".join(lines), "utf-8")

@@ -60,7 +60,9 @@ _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "duplicate_refused": Meaning(
             "EspoCRM refused it as a double: clear that up there, the next pass tries."
         ),
-        "key_taken": Meaning("Its key (bitbylawKey) stands on a copy that is linked already: empty it there."),
+        "key_taken": Meaning(
+            "Its key (bitbylawKey) stands on a copy that is linked already: empty it there."
+        ),
         "create_unsettled": Meaning("A create without an answer: the next passes find out. Ends by itself."),
         "ambiguous_create": Meaning(
             "After a create without an answer several records fit: remove the double."

@@ -53,6 +53,10 @@ class BankverbindungRecords:
         """True if this server has the field that a new record's create key goes into."""
         return await self._records.has(self._names.key_field)
 
+    async def has_id_field(self) -> bool:
+        """True if this server has the field for the account's id at Advoware."""
+        return await self._records.has(self._names.advoware_id)
+
     async def may_read_all(self) -> bool:
         """True if our role shows every account; asked before anything is inferred from absence."""
         return await self._records.may_read_all()

@@ -66,6 +66,10 @@ class BeteiligteRecords:
         """True if this server has the field that a new record's create key goes into."""
         return await self._records.has(self._names.key_field)
 
+    async def has_betnr_field(self) -> bool:
+        """True if this server has the field for the number at Advoware."""
+        return await self._records.has(self._names.betnr)
+
     async def may_read_all(self) -> bool:
         """True if our role shows every party; asked before anything is inferred from absence."""
         return await self._records.may_read_all()

@@ -15,7 +15,6 @@ OWNER_NAMES = {
     "CMietinkasso": "mietinkassos",
     "Account": "accounts",
     "CBeteiligte": "beteiligte",
-    "CAdvowareAkten": "akten",
 }
 
 
@@ -52,16 +51,6 @@ bankverbindungen = _record_asset(
     "CBankverbindungen",
     "Bank accounts of parties, kept in EspoCRM by people and in step with Advoware by the stream bankverbindungen.",
 )
-
-other_matters = [
-    _record_asset(
-        owner_asset(matter.entity_type),
-        matter.entity_type,
-        f"Records of the type {matter.entity_type}: matters that Advoware has as Akten.",
-    )
-    for matter in DEFAULT_MATTERS
-    if owner_asset(matter.entity_type) not in OWNER_ASSETS
-]
 
 owner_records = [
     _record_asset(

@@ -22,6 +22,7 @@ from bitbylaw_pipeline.demo.two_way_expectations import (
     check_in_step,
     check_story_told,
     check_waiting,
+    has_moved,
     is_offline_noticed,
     is_settled_busy,
 )
@@ -29,7 +30,7 @@ from bitbylaw_pipeline.demo.two_way_story import TwoWayStory
 from bitbylaw_pipeline.demo.view import Board, one_line
 
 LOOK_EVERY_SECONDS = 0.7
-QUIET_SECONDS = 4.0
+QUIET_SECONDS = 2.5
 """Longer than the change feed's interval: what only the feed brings must have had its turn."""
 BETWEEN_ACTS_SECONDS = 0.15
 LINE_EVERY_SECONDS = 5.0
@@ -109,7 +110,7 @@ class Day:
             Round(
                 "A busy hour: people work in EspoCRM and in Advoware",
                 lambda: [*two_way.busy_hour(), *story.busy_hour()],
-                lambda picture: _is_at_rest(picture) and is_settled_busy(picture.two_way),
+                self._is_busy_hour_over,
             ),
             Round(
                 "What follows from it, while the connector to Advoware is offline",
@@ -128,6 +129,11 @@ class Day:
                 quiet_seconds=0.0,
             ),
         )
+
+    def _is_busy_hour_over(self, picture: Picture) -> bool:
+        if has_moved(picture.two_way):
+            self.two_way.note_arrival()
+        return _is_at_rest(picture) and is_settled_busy(picture.two_way)
 
     def _live_round(self, one: Round) -> tuple[Picture, bool]:
         self._board.begin(one.phase)

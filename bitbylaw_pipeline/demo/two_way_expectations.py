@@ -27,6 +27,8 @@ from bitbylaw_pipeline.sandbox.samples.advoware import ONLY_IN_ESPOCRM, SECOND_N
 from bitbylaw_pipeline.sandbox.samples.matters import person_betnr, person_record_id
 
 ADVOWARE = "advoware"
+ARRIVES_WITHIN_SECONDS = 20.0
+"""Some 2 s where nothing else is to do; here a whole hour's work comes at once."""
 LOOK_ALIKES = {
     f"left:{person_record_id(TWICE_IN_ADVOWARE)}",
     f"right:{person_betnr(TWICE_IN_ADVOWARE)}",
@@ -95,6 +97,13 @@ def check_changes(two_way: TwoWayPicture) -> list[Verdict]:
 
 def check_story_told(story: TwoWayStory) -> Iterator[Verdict]:
     """The proxy's answers, and the last pass."""
+    yield verdict(f"each of {len(story.runs)} passes over both systems ended well", story.failed_runs)
+    seconds = story.arrival_seconds
+    yield Verdict(
+        seconds is not None and seconds < ARRIVES_WITHIN_SECONDS,
+        f"an edit in EspoCRM was at Advoware {seconds or 0:.1f} s later",
+        f"more than {ARRIVES_WITHIN_SECONDS:.0f} s",
+    )
     if story.visit is not None:
         yield Verdict(
             story.visit.read == 200 and story.visit.is_read_right and story.visit.without_key == 401,
@@ -117,7 +126,7 @@ def check_story_told(story: TwoWayStory) -> Iterator[Verdict]:
 
 def is_settled_busy(two_way: TwoWayPicture) -> bool:
     """True once the busy hour's changes have arrived: the street at Advoware, the hold, the task."""
-    return all(one.is_ok for one in [*_kept_back(two_way), *check_in_step(two_way)]) and _has_moved(two_way)
+    return all(one.is_ok for one in [*_kept_back(two_way), *check_in_step(two_way)]) and has_moved(two_way)
 
 
 def is_offline_noticed(picture: Picture) -> bool:
@@ -129,7 +138,7 @@ def _crossed(two_way: TwoWayPicture) -> Iterator[Verdict]:
     number = compact(MOBILE)
     both = _both(two_way, person_record_id(MOVED))
     yield Verdict(
-        _has_moved(two_way) and all(number in one.phones for one in both),
+        has_moved(two_way) and all(number in one.phones for one in both),
         "a street from EspoCRM and a number from Advoware, for the same party: both are on both sides",
         person_record_id(MOVED),
     )
@@ -165,7 +174,8 @@ def _kept_back(two_way: TwoWayPicture) -> Iterator[Verdict]:
     )
 
 
-def _has_moved(two_way: TwoWayPicture) -> bool:
+def has_moved(two_way: TwoWayPicture) -> bool:
+    """True once the street from EspoCRM is on both sides."""
     both = _both(two_way, person_record_id(MOVED))
     return bool(both) and all(one.address[0] == NEW_STREET for one in both)
 

@@ -64,6 +64,7 @@ class Capabilities:
 
     `client_key`: a create with the same key finds the first one's record. `marker`: records carry our create key and
     the nonce of our last write. `create_fields`: the fields that one create takes at once (None: all of them).
+    `notes_partner`: a record has a place for the other side's id.
     """
 
     create: bool = True
@@ -73,6 +74,7 @@ class Capabilities:
     client_key: bool = False
     marker: bool = False
     create_fields: frozenset[str] | None = None
+    notes_partner: bool = False
 
 
 class DeleteRule(StrEnum):

@@ -11,7 +11,7 @@ from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE
 from bitbylaw_pipeline.settings import SettingsError
 
 STILL_GOING_SECONDS = 1800.0
-"""As long as a pass's lease on a pair: a run that is older than this is dead, whatever its status says."""
+"""A pass takes minutes. An older run is dead or stuck whatever its status says, and the pairs' leases keep two apart."""
 
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,

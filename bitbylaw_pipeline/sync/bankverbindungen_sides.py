@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from bitbylaw_pipeline.clients.advoware import Advoware
@@ -38,6 +39,7 @@ class EspoBankSide:
         betnrs: Mapping[str, str],
         *,
         has_key_field: bool,
+        notes_partner: bool,
         sees_all: bool,
     ) -> None:
         self._records = records
@@ -45,11 +47,13 @@ class EspoBankSide:
         self._betnrs = betnrs
         self._parties = {betnr: party for party, betnr in betnrs.items()}
         self._sees_all = sees_all
+        self._has_noted = False
         self.capabilities = Capabilities(
             delete=False,
             readonly_fields=mapping.read_only | {PARTEI},
             client_key=has_key_field,
             create_fields=frozenset(mapping.fields) - mapping.read_only,
+            notes_partner=notes_partner,
         )
 
     @classmethod
@@ -60,6 +64,7 @@ class EspoBankSide:
             await records.mapping(),
             betnrs,
             has_key_field=await records.has_key_field(),
+            notes_partner=await records.has_id_field(),
             sees_all=await records.may_read_all(),
         )
 
@@ -120,6 +125,10 @@ class EspoBankSide:
     async def link_back(self, record: Record, partner: Record) -> None:
         """Writes Advoware's id of the account into EspoCRM's."""
         await self._records.set_advoware_id(record.id, int(partner.id.partition("/")[2]))
+        if not self._has_noted:
+            self._has_noted = True
+            shown = await self._records.bankverbindung(record.id)
+            self.capabilities = replace(self.capabilities, notes_partner=shown.advoware_id is not None)
 
     def _why_withheld(self, one: BankRecord) -> str:
         if one.beteiligte_id not in self._betnrs:

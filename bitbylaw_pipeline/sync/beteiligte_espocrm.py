@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +37,7 @@ class EspoBeteiligteSide:
         mapping: FieldMapping,
         *,
         has_key_field: bool,
+        notes_partner: bool,
         sees_all: bool,
         clock: Callable[[], float],
     ) -> None:
@@ -43,6 +45,7 @@ class EspoBeteiligteSide:
         self._mapping = mapping
         self._sees_all = sees_all
         self._clock = clock
+        self._has_noted = False
         self.named: Mapping[str, str] = {}
         """Party -> the betNr that it names, as the last observation showed it."""
         self.capabilities = Capabilities(
@@ -50,6 +53,7 @@ class EspoBeteiligteSide:
             readonly_fields=mapping.read_only,
             client_key=has_key_field,
             create_fields=frozenset(mapping.fields) - mapping.read_only,
+            notes_partner=notes_partner,
         )
 
     @classmethod
@@ -59,6 +63,7 @@ class EspoBeteiligteSide:
             records,
             await records.mapping(),
             has_key_field=await records.has_key_field(),
+            notes_partner=await records.has_betnr_field(),
             sees_all=await records.may_read_all(),
             clock=clock,
         )
@@ -125,6 +130,11 @@ class EspoBeteiligteSide:
     async def link_back(self, record: Record, partner: Record) -> None:
         """Writes the betNr into EspoCRM's party."""
         await self._records.set_betnr(record.id, int(partner.id))
+        if not self._has_noted:
+            # A field that our role may not write is ignored in silence: then once in a run is enough.
+            self._has_noted = True
+            shown = await self._records.beteiligter(record.id)
+            self.capabilities = replace(self.capabilities, notes_partner=shown.betnr is not None)
 
     def _known(self, fields: Fields) -> dict[str, Any]:
         return {name: value for name, value in fields.items() if name in self._mapping.fields}

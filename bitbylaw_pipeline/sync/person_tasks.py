@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 
@@ -9,12 +10,14 @@ import structlog
 
 from bitbylaw_pipeline.clients.espocrm_tasks import Tasks
 from bitbylaw_pipeline.domain.errors import NotFound, SyncError
-from bitbylaw_pipeline.inbox import intents, person_tasks
+from bitbylaw_pipeline.inbox import intents, person_tasks, run_leases
 from bitbylaw_pipeline.inbox.database import Database
 
 log = structlog.get_logger(__name__)
 
 TITLE = "Von Hand in {system} nachtragen"
+LEASE_SECONDS = 120.0
+TRIES, TRY_EVERY_SECONDS = 50, 0.2
 _SYSTEMS = {"left": "EspoCRM", "right": "Advoware"}
 _DESCRIPTION = (
     "Diese Änderung kann nicht automatisch übertragen werden: {what}. "
@@ -51,12 +54,30 @@ class PersonTasks:
         return self._is_available
 
     async def _follow(self, pair: str) -> None:
-        wanted = {
-            f"{pair}|{subject}|{why}": (subject, why)
-            for subject, why, _ in await self.database.run(lambda c: person_tasks.wanted(c, pair))
-        }
-        asked = await self.database.run(lambda c: person_tasks.asked(c, pair))
-        for name in wanted.keys() - asked.keys():
+        """One at a time per pair, whoever calls: two that found the same hold at once have both asked for it."""
+        for _ in range(TRIES):
+            wanted, asked = await self._look(pair)
+            if wanted.keys() == asked.keys() or await self._follow_if_free(pair):
+                return
+            await asyncio.sleep(TRY_EVERY_SECONDS)
+        log.info("person_tasks_left_to_the_next_pass", pair=pair)
+
+    async def _follow_if_free(self, pair: str) -> bool:
+        lease = f"tasks:{pair}"
+        token = await self.database.run(
+            lambda c: run_leases.take(c, self.database.now(c), lease, LEASE_SECONDS)
+        )
+        if token is None:
+            return False
+        try:
+            await self._follow_alone(pair)
+        finally:
+            await self.database.run(lambda c: run_leases.release(c, lease, token))
+        return True
+
+    async def _follow_alone(self, pair: str) -> None:
+        wanted, asked = await self._look(pair)
+        for name in sorted(wanted.keys() - asked.keys()):
             await self._ask(pair, name, *wanted[name])
         closed: list[str] = []
         for name in asked.keys() - wanted.keys():
@@ -68,6 +89,13 @@ class PersonTasks:
             closed.append(intent_id)
         if closed:
             await self.database.run(lambda c: person_tasks.finish(c, self.database.now(c), closed))
+
+    async def _look(self, pair: str) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str]]]:
+        """What is to be asked for, and what is out: by the journal's subject."""
+        found, asked = await self.database.run(
+            lambda c: (person_tasks.wanted(c, pair), person_tasks.asked(c, pair))
+        )
+        return {f"{pair}|{subject}|{why}": (subject, why) for subject, why, _ in found}, asked
 
     async def _ask(self, pair: str, name: str, subject: str, why: str) -> None:
         database = self.database

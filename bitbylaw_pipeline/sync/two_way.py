@@ -415,6 +415,9 @@ class Reconciler:
                 group.create_task(work())
 
     async def _carry_out(self, run: _Run, one: LinkPass, plan: LinkPlan) -> None:
+        known = run.report.results.get(one.link.link_id)
+        if isinstance(plan, MergeFields) and not (known is not None and known.is_new):
+            await one.note_partner()
         if isinstance(plan, MergeFields) and plan.is_quiet:
             self._note_stamps(run, one)
         if isinstance(plan, Nothing) or (

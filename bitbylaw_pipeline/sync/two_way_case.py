@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import copy
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -116,17 +116,15 @@ class CaseSystem:
 
     async def find_by_key(self, key: str) -> Taken | None:
         """By idempotency key where the system knows keys, else by marker."""
-        for row_id, row in {**self.graves, **self.rows}.items():
-            if key in (row.key if self.capabilities.client_key else None, self._marker(row)):
-                return Taken(row_id, row_id in self.rows and not row.is_dead)
-        return None
+        return self._under_key(key) or self._found(lambda row: self._marker(row) == key)
 
     async def create(self, key: str, fields: Fields, nonce: str, origin: Record) -> Record | Taken:
         """Makes a record, named after its origin; a key that is in use finds the first one."""
         row_id = self._name_for(origin.id, key)
         self._trouble(row_id, "fail")
         self._die("create", "before")
-        taken = await self.find_by_key(key) if self.capabilities.client_key else None
+        # The system knows its own keys; a marker it takes as it comes, and copies carry it along.
+        taken = self._under_key(key)
         if taken is not None:
             return taken
         stored = {name: self.put(name, copy.deepcopy(value)) for name, value in fields.items()}
@@ -204,6 +202,15 @@ class CaseSystem:
             updated=row.updated,
             is_in_scope=_is_in_scope(self.scope, row.fields),
         )
+
+    def _under_key(self, key: str) -> Taken | None:
+        return self._found(lambda row: row.key == key) if self.capabilities.client_key else None
+
+    def _found(self, fits: Callable[[Row], bool]) -> Taken | None:
+        for row_id, row in {**self.graves, **self.rows}.items():
+            if fits(row):
+                return Taken(row_id, row_id in self.rows and not row.is_dead)
+        return None
 
     def _marker(self, row: Row) -> str | None:
         return row.marker if self.capabilities.marker else None

@@ -248,7 +248,8 @@ class LinkPass:
         for side, echo in echoes.items():
             # A stamp, not the version: somebody may edit within the second in which we wrote.
             link = link.with_side(side, version=echo.stamp)
-        fail_count = link.fail_count + 1 if failed else 0
+        # A refused key or a busy system says nothing about this record.
+        fail_count = link.fail_count + isinstance(failed, Permanent) if failed else 0
         self.result.is_agreed |= bool(echoes)
         await self._store(
             replace(
@@ -502,6 +503,17 @@ class LinkPass:
         """The link is new between two records that were there: each may note the other's id."""
         await self._link_back()
 
+    async def note_partner(self) -> None:
+        """Writes an id back that a crash has kept from it; not on and on, for a system may ignore it in silence."""
+        for side in Side:
+            record, stamp = (
+                self.presence[side],
+                self.link.ver_left if side is Side.LEFT else self.link.ver_right,
+            )
+            able = self.bench.adapters[side].capabilities
+            if able.notes_partner and stamp is None and isinstance(record, Record) and record.partner is None:
+                await self._link_back()
+
     async def _hold_record(self, why: str, conflict: str | None) -> None:
         self._hold(why)
         if conflict is None:
@@ -597,14 +609,12 @@ class LinkPass:
         return decided
 
     def _targets(self, writes: list[UnitPlan]) -> list[tuple[str, str]]:
-        # By unit, whichever side: two systems that each put their own value back write one value a side.
-        found = [
-            (one.unit.name, self._digest(dict(one.to(side))))
+        # By unit, whichever side: two systems that each put their own value back write one value a side. A merge that
+        # writes both sides is one write: repeated after a crash it must not look like two values in turn.
+        return [
+            (one.unit.name, self._digest([dict(one.to(side)) for side in _ORDER if one.to(side)]))
             for one in writes
-            for side in _ORDER
-            if one.to(side)
         ]
-        return list(dict.fromkeys(found))
 
     def _loops(self, plan: MergeFields) -> bool:
         """True if a value would be written that was written before, after others, and often: two writers are at odds."""

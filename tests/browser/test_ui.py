@@ -16,7 +16,9 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from bitbylaw_pipeline.cli.services import free_port
-from bitbylaw_pipeline.sandbox.samples.persons import SAMPLE_PERSONS
+from bitbylaw_pipeline.demo.leaks import persons_words
+from bitbylaw_pipeline.demo.two_way_story import MOVED, NEW_VALUES
+from bitbylaw_pipeline.sandbox.samples.matters import person_betnr, person_record_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -84,6 +86,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 def text_of(browser: webdriver.Chrome, address: str, *expected: str) -> str:
     """The page's text once all of the expected words are on it; fails with what is there if they do not come."""
     browser.get(address)
+    return _text_once(browser, *expected)
+
+
+def _text_once(browser: webdriver.Chrome, *expected: str) -> str:
     deadline = time.monotonic() + PAGE_SECONDS
     text = ""
     while time.monotonic() < deadline:
@@ -91,14 +97,13 @@ def text_of(browser: webdriver.Chrome, address: str, *expected: str) -> str:
         if all(word in text for word in expected):
             return text
         time.sleep(0.5)
-    raise AssertionError(
-        f"{[word for word in expected if word not in text]} is not on {address}: {text[:2000]}"
-    )
+    missing = [word for word in expected if word not in text]
+    raise AssertionError(f"{missing} is not on {browser.current_url}: {text[:2000]}")
 
 
 def assert_no_person(text: str) -> None:
-    """No sample person's name on the page."""
-    assert [person for person in SAMPLE_PERSONS if person in text] == []
+    """Nothing of a sample person's on the page: name, street, mail address, number, IBAN."""
+    assert [word for word in (*persons_words(), *NEW_VALUES) if word in text] == []
 
 
 def test_the_demo_ends_with_every_expectation_met(ui: tuple[str, str]) -> None:
@@ -135,3 +140,30 @@ def test_a_documents_partition_shows_its_materialization(
     )
     browser.save_screenshot(str(tmp_path / "partition.png"))
     assert_no_person(page)
+
+
+def test_a_partys_checks_say_what_waits_for_a_person(
+    ui: tuple[str, str], browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    """The page of advoware/beteiligte warns, names the command, and shows ids and reasons in place of values."""
+    address = f"{ui[0]}/assets/advoware/beteiligte?view=checks&checkDetail=nothing_held"
+    text = text_of(
+        browser, address, "4 wait for a person", "bitbylaw holds", "no_open_conflicts", "Show JSON"
+    )
+    browser.save_screenshot(str(tmp_path / "beteiligte_checks.png"))
+    assert_no_person(text)
+    browser.find_element(By.XPATH, "//*[text()='[Show JSON]']").click()
+    sample = _text_once(browser, "ambiguous_match", "task:right:update:land")
+    browser.save_screenshot(str(tmp_path / "beteiligte_sample.png"))
+    assert_no_person(sample)
+
+
+def test_a_partys_partition_names_its_number_at_advoware(
+    ui: tuple[str, str], browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    """One partition a party, by EspoCRM's id; its latest event has the betNr and which fields went across."""
+    key = person_record_id(MOVED)
+    address = f"{ui[0]}/assets/advoware/beteiligte?view=partitions&partition={key}"
+    text = text_of(browser, address, key, "advoware_id", str(person_betnr(MOVED)))
+    browser.save_screenshot(str(tmp_path / "beteiligte_partition.png"))
+    assert_no_person(text)

@@ -95,7 +95,6 @@ class Office:
         """Turns switches of xAI's stand-in."""
         httpx.post(f"{self.sandbox.xai_url}/sandbox/switches", json=switches, timeout=10).raise_for_status()
 
-
     def espocrm(self, method: str, path: str, values: dict[str, Any] | None = None) -> Any:
         """What a person does in EspoCRM: a call of its API below `/api/v1`."""
         answer = httpx.request(

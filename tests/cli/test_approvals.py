@@ -28,7 +28,9 @@ def terminal(with_state: tuple[Terminal, Database]) -> Terminal:
     return terminal
 
 
-def test_deletes_are_approved_up_to_a_number(terminal: Terminal, with_state: tuple[Terminal, Database]) -> None:
+def test_deletes_are_approved_up_to_a_number(
+    terminal: Terminal, with_state: tuple[Terminal, Database]
+) -> None:
     """The ceiling of one side of one pair is stored for the next pass; no single record is wanted past it."""
     result = terminal.run("approve-deletes", "beteiligte", "right", "7")
     assert result.exit_code == 0, result.output

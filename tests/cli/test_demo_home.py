@@ -17,12 +17,14 @@ from bitbylaw_pipeline.cli.demo_home import (
 )
 from bitbylaw_pipeline.settings import Settings
 
-PORTS = Ports(espocrm=1, xai=2, receiver=3)
+PORTS = Ports(espocrm=1, xai=2, receiver=3, advoware=4)
 
 
 def test_nothing_of_the_firms_settings_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither from the environment nor from .env, nor do the demo's parts inherit them."""
     monkeypatch.setenv("XAI_API_KEY", "the-firms-key")
+    monkeypatch.setenv("ADVOWARE_PASSWORD", "the-firms-password")
+    monkeypatch.setenv("ADVOWARE_PROXY_READ_ONLY", "false")
     monkeypatch.setenv("REDIS_HOST", "redis.kanzlei.example")
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://kanzlei")
     (folder / ".env").write_text("STATE_DB_URL=postgresql://kanzlei\nXAI_SETTLE_SECONDS=99\n")
@@ -30,8 +32,12 @@ def test_nothing_of_the_firms_settings_is_used(folder: Path, monkeypatch: pytest
     assert settings.redis_host == ""
     assert settings.state_db_url == ""
     assert settings.xai_api_key.get_secret_value() != "the-firms-key"
+    assert settings.advoware_password.get_secret_value() != "the-firms-password"
     assert settings.xai_settle_seconds == 2.0
-    assert not {"XAI_API_KEY", "REDIS_HOST", "DAGSTER_POSTGRES_URL"} & set(clean_environment())
+    assert settings.advoware_configurator_url == f"{PORTS.advoware_url}/configurator"
+    assert settings.advoware_proxy_read_only
+    firms = {"XAI_API_KEY", "ADVOWARE_PASSWORD", "REDIS_HOST", "DAGSTER_POSTGRES_URL"}
+    assert not firms & set(clean_environment())
     assert "PATH" in clean_environment()
 
 

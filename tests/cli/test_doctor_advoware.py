@@ -27,7 +27,7 @@ def test_a_prepared_advoware_is_well(advoware_office: Office) -> None:
     told = "\n".join(found["ok"])
     for expected in (
         "settings are complete (the full form)", "the configurator names a relay", "connector is online",
-        "Advoware's clock agrees", "lists its parties (20)", "CBeteiligte has every field that Advoware's side has",
+        "Advoware's clock agrees", "lists its parties (18)", "CBeteiligte has every field that Advoware's side has",
         "CBankverbindungen: the role lets us read, create and edit all", "becomes a task in EspoCRM",
         "18 of 18 are registered", "The proxy to Advoware is off",
     ):  # fmt: skip
@@ -73,6 +73,7 @@ def test_what_is_wrong_there_comes_with_its_remedy(
         ({"ADVOWARE_PASSWORD": ""}, "ADVOWARE_PASSWORD must be set"),
         ({"ADVOWARE_CONFIGURATOR_URL": "http://127.0.0.1:1"}, "advoware"),
         ({"ADVOWARE_KANZLEI": "nobody"}, "advoware"),
+        ({"ADVOWARE_DATABASE": "nobody"}, "does not know this firm or database"),
     ],
 )
 def test_settings_that_do_not_lead_there_are_wrong(
@@ -159,10 +160,14 @@ def test_the_proxy_tells_what_it_lets_through(advoware_office: Office) -> None:
     result = advoware_office.run("doctor", **keys)
     assert "takes 2 keys and passes on no writes" in result.stdout
     assert "a" * 40 not in result.stdout
-    assert "passes writes on" in advoware_office.run("doctor", ADVOWARE_PROXY_READ_ONLY="false", **keys).stdout
+    assert (
+        "passes writes on" in advoware_office.run("doctor", ADVOWARE_PROXY_READ_ONLY="false", **keys).stdout
+    )
 
 
-@pytest.mark.parametrize(("at", "level"), [(None, "warning"), (1000.0, "ok"), (900.0, "warning"), (1100.0, "warning")])
+@pytest.mark.parametrize(
+    ("at", "level"), [(None, "warning"), (1000.0, "ok"), (900.0, "warning"), (1100.0, "warning")]
+)
 def test_the_clock_is_judged(at: float | None, level: str) -> None:
     """More than a minute apart is worth a word, in either direction."""
     assert clock_finding(1000.0, at, 1001.0).level == level

@@ -13,6 +13,7 @@ from rich.console import Console
 from bitbylaw_pipeline.cli.field_values import print_values
 from bitbylaw_pipeline.cli.hold_words import fields_of, kind_of, meaning
 from bitbylaw_pipeline.cli.holds import CSV_COLUMNS, holds_table
+from bitbylaw_pipeline.domain.akte_match import Why
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView
 from bitbylaw_pipeline.sandbox.samples.persons import PERSONS
 from tests.cli.conftest import Desk
@@ -73,6 +74,7 @@ def test_a_conflict_shows_its_fields_and_its_values_only_on_request(desk: Desk) 
     assert "name+vorname" in short.output
     assert "1 open" in short.output
     assert "Linkswort" not in short.output
+    assert "personal data" not in short.output
     whole = desk.run("conflicts", "--values").output
     assert whole.index("personal data") < whole.index("Linkswort")
     assert re.search(r"EspoCRM +Linkswort", whole)
@@ -116,14 +118,19 @@ def test_the_table_fits_into_80_columns() -> None:
 def engine_reasons() -> set[str]:
     """Every reason that the code holds something for."""
     found: set[str] = set()
-    for name in ("sync/two_way.py", "sync/two_way_pass.py", "domain/two_way_plan.py", "domain/two_way_match.py"):
+    for name in (
+        "sync/two_way.py",
+        "sync/two_way_pass.py",
+        "domain/two_way_plan.py",
+        "domain/two_way_match.py",
+    ):
         text = (ROOT / "bitbylaw_pipeline" / name).read_text("utf-8")
         found |= set(re.findall(r'Held\("(\w+)"', text))
         found |= set(re.findall(r'_hold\(f?"(\w+)', text))
         found |= set(re.findall(r'Hold\(link\.link_id, "(\w+)"', text))
         found |= set(re.findall(r'record_id, "([\w:]+)"\)', text))
         found |= set(re.findall(r'_TOLD = \("(\w+)", "(\w+)"\)', text)[0] if "_TOLD = " in text else ())
-    return found | {"task", "ambiguous_partner", "partner_missing"}
+    return found | {"task", "ambiguous_partner", "partner_missing", *Why}
 
 
 def test_every_reason_has_a_meaning_here_and_in_the_manual() -> None:

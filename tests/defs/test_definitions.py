@@ -23,7 +23,7 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
     keys = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
     assert keys == {
         "espocrm/dokumente", "espocrm/raeumungsklagen", "espocrm/mietinkassos", "espocrm/accounts",
-        "espocrm/beteiligte", "espocrm/bankverbindungen", "espocrm/akten", "espocrm/collection_ids",
+        "espocrm/beteiligte", "espocrm/bankverbindungen", "espocrm/collection_ids",
         "xai/collections", "xai/files", "xai/collection_documents", "xai/drift",
         "advoware/parteien", "advoware/konten", "advoware/aktenbestand",
         "advoware/beteiligte", "advoware/bankverbindungen", "advoware/akten", "advoware/pass",
@@ -103,8 +103,7 @@ def test_lineage_shows_both_sides_and_leads_from_an_akte_to_its_collection(
     assert above("beteiligte") == {"espocrm/beteiligte", "advoware/parteien"}
     assert above("bankverbindungen") == {"espocrm/bankverbindungen", "advoware/konten"}
     assert above("akten") == {
-        "advoware/aktenbestand", "espocrm/raeumungsklagen", "espocrm/mietinkassos", "espocrm/akten",
-        "espocrm/collection_ids",
+        "advoware/aktenbestand", "espocrm/raeumungsklagen", "espocrm/mietinkassos", "espocrm/collection_ids",
     }  # fmt: skip
     ancestors = graph.upstream_key_iterator(dg.AssetKey(["advoware", "akten"]))
     assert dg.AssetKey(["xai", "collections"]) in set(ancestors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,9 +25,17 @@ def test_everything_is_as_expected(tmp_path: Path) -> None:
     told = done.stdout + done.stderr
     assert done.returncode == 0, told
     assert "What is where" in told
+    assert "set aside: too_large" in told
+    assert "stays in the firm: no permission" in told
+    assert "does not agree" not in told
     assert "ok    EspoCRM, xAI and our state agree on each of" in told
+    assert "ok    EspoCRM and Advoware agree on each of 18 linked parties" in told
     assert "ok    Dagster shows" in told
     assert "\nwrong " not in told
+    assert re.search(r"bitbylaw resolve \w+-\w+ --take left\|right", told), (
+        "the changed IBAN is not in the summary"
+    )
+    assert int(re.findall(r"(\d+) of \1 expectations hold", told)[0]) > 45
     left = list((tmp_path / ".bitbylaw" / "demo").iterdir())
     assert len(left) == 1
     assert (left[0] / "logs" / "code-server.log").stat().st_size > 0

@@ -9,6 +9,7 @@ import pytest
 
 from bitbylaw_pipeline.demo.expectations import check_agreement
 from bitbylaw_pipeline.demo.picture import CrmDocument, CrmOwner, Picture, StoredFile
+from bitbylaw_pipeline.demo.two_way_picture import TwoWayPicture
 from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile
 from bitbylaw_pipeline.inbox.work_queue import StreamSummary
 
@@ -57,6 +58,7 @@ def tidy() -> Picture:
         broken_egress_row=None,
         undelivered_webhooks=0,
         failed_hooks=0,
+        two_way=TwoWayPicture({}, {}, {}, {}, {}, (), {}, frozenset()),
     )
 
 

@@ -29,7 +29,8 @@ from bitbylaw_pipeline.sync.two_way_report import RunReport
 from bitbylaw_pipeline.sync.two_way_store import LinkStore
 from tests.conftest import ENCRYPTION_KEY, migrated_url
 from tests.sync.two_way_choices import BARE, LIES, PLACES, SIDES, policies, settings_for
-from tests.sync.two_way_world import NOBODY, World, tokens
+from tests.sync.two_way_tokens import tokens
+from tests.sync.two_way_world import NOBODY, World
 
 
 class Firm(RuleBasedStateMachine):
@@ -46,7 +47,7 @@ class Firm(RuleBasedStateMachine):
     @initialize(policy=policies(), records=st.integers(0, 3))
     def begin(self, policy: dict[str, Any], records: int) -> None:
         """Some records are in step already."""
-        self.is_bare = any(side == BARE for side in policy["sides"].values())
+        self.is_bare = any(BARE.items() <= side.items() for side in policy["sides"].values())
         start = {f"r{n}": {name: self.value(name) for name in "tabusnx"} for n in range(records)}
         case = {"base": start, "left": start, "right": start, "policy": policy}
         store = self.database_store if self.is_on_sqlite else None
@@ -197,7 +198,9 @@ class Firm(RuleBasedStateMachine):
 
     async def assert_in_step(self, report: RunReport) -> None:
         """Every unit of every pair agrees, or a person has been asked."""
-        held = {(hold.subject, hold.why.partition(":")[2]) for hold in report.holds}
+        held = {
+            (hold.subject, name) for hold in report.holds for name in hold.why.rpartition(":")[2].split("+")
+        }
         for link, left, right in await self.world.pairs():
             if link.is_unlinked:
                 continue
@@ -205,7 +208,7 @@ class Firm(RuleBasedStateMachine):
                 is_free = unit.policy.drift is Drift.IGNORE and unit.name == "n"
                 # What does not travel to a side is not part of a record made there.
                 is_free |= not (unit.is_in(left) and unit.is_in(right))
-                if not is_free and (link.link_id, unit.name) not in held:
+                if not is_free and not {(link.link_id, name) for name in unit.fields} & held:
                     assert self.agree(unit, left, right), f"I1: {unit.name} differs"
 
     def agree(self, unit: Unit, left: Any, right: Any) -> bool:

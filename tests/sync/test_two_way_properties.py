@@ -127,7 +127,7 @@ def test_the_order_of_triggers_does_not_matter(
     async def main() -> None:
         case = in_step(4)
         backwards = {**case, "base": dict(reversed(case["base"].items()))} if turned else case
-        plain, triggered = World(case), World(backwards)
+        plain, triggered = World(case), World(backwards, concurrency=4)
         for world in (plain, triggered):
             edited(world, edits)
             for side, record_id in doomed:

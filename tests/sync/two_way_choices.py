@@ -13,16 +13,24 @@ from bitbylaw_pipeline.domain.three_way import Side
 LARGER = int(os.environ.get("TWO_WAY_EXAMPLES", "1"))
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 BARE = {"markers": False, "client_ids": False, "versions": False}
-ABILITIES = st.sampled_from(
-    [
-        {},
-        {"markers": False},
-        {"client_ids": False},
-        {"versions": False, "norm": {"u": "upper"}},
-        {"norm": {"u": "upper", "s": "upper"}},
-        BARE,
-    ]
-)
+_ABILITIES: list[dict[str, Any]] = [
+    {},
+    {"markers": False},
+    {"client_ids": False},
+    {"versions": False, "norm": {"u": "upper"}},
+    {"norm": {"u": "upper", "s": "upper"}},
+    BARE,
+]
+ABILITIES = st.sampled_from(_ABILITIES)
+_LIMITS: list[dict[str, Any]] = [
+    {},
+    {},
+    {"known_readonly": ["t"]},
+    {"known_readonly": ["a", "s"]},
+    {"no_delete": True},
+]
+LIMITS = st.sampled_from(_LIMITS)
+"""What a system cannot do, on top of its abilities."""
 SIDES = st.sampled_from(list(Side))
 PLACES = st.integers(0, 9)
 LIES = st.fixed_dictionaries(
@@ -71,5 +79,5 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
             )
         ),
         "guard": {"min_abs": 99, "frac": 1.0, "hard_abs": 99},
-        "sides": {"left": draw(ABILITIES), "right": draw(ABILITIES)},
+        "sides": {side: {**draw(ABILITIES), **draw(LIMITS)} for side in ("left", "right")},
     }

@@ -26,6 +26,7 @@ from bitbylaw_pipeline.sync.two_way_adapter import Taken
 from bitbylaw_pipeline.sync.two_way_case import CaseRun, CaseSystem, Crash
 from bitbylaw_pipeline.sync.two_way_report import RunReport
 from bitbylaw_pipeline.sync.two_way_store import LinkStore
+from tests.sync.two_way_tokens import all_tokens, tokens
 
 RUN_SECONDS = 900.0
 NOBODY = 1_000_000
@@ -49,26 +50,27 @@ class Boundaries:
 
 @dataclass(slots=True)
 class WatchedStore:
-    """A store that can die before and after each of its transactions, and keeps what went through it."""
+    """A LinkStore that can die before and after each of its transactions, and keeps what went through it."""
 
     inner: LinkStore
     boundaries: Boundaries
     conflicts: list[Conflict] = field(default_factory=list)
     archived: list[Fields] = field(default_factory=list)
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
+    """What users do while the engine is busy with its next commits."""
 
     def digest(self, text: str) -> str:
-        """See LinkStore."""
         return self.inner.digest(text)
 
     async def load(
         self, left_ids: Iterable[str] | None = None, right_ids: Iterable[str] | None = None
     ) -> Snapshot:
-        """See LinkStore."""
         return await self.inner.load(left_ids, right_ids)
 
     async def commit(self, changes: Changes) -> tuple[Link, ...]:
-        """See LinkStore."""
         self.boundaries.pass_one()
+        if self.meanwhile:
+            self.meanwhile.pop()()
         stored = await self.inner.commit(changes)
         self.conflicts += changes.conflicts
         self.archived += [link.archive for link in changes.links if link.archive]
@@ -76,25 +78,22 @@ class WatchedStore:
         return stored
 
     async def note_seen(self, side: Side, record_ids: Iterable[str]) -> Seen:
-        """See LinkStore."""
         self.boundaries.pass_one()
         seen = await self.inner.note_seen(side, record_ids)
         self.boundaries.pass_one()
         return seen
 
     async def replace_holds(self, changes: HoldChanges) -> None:
-        """See LinkStore."""
         self.boundaries.pass_one()
         await self.inner.replace_holds(changes)
         self.boundaries.pass_one()
 
     async def use_approvals(self, sides: Iterable[Side]) -> None:
-        """See LinkStore."""
         await self.inner.use_approvals(sides)
 
 
 class WatchedSystem:
-    """A case's system that can die before and after each effect, and refuses what no engine may send."""
+    """An Adapter: a case's system that can die before and after each effect, and refuses what may not be sent."""
 
     def __init__(self, inner: CaseSystem, world: World) -> None:
         self.inner = inner
@@ -104,33 +103,31 @@ class WatchedSystem:
         """Creates that took effect, by key."""
         self.races: list[Mapping[str, Any]] = []
         """What a user does to the record just before the next writes."""
+        self.is_unpredictable = False
+        """It stores something else than it is said to."""
+        self.refusing: dict[str, SyncError] = {}
+        """How writes to these records are refused."""
 
     @property
     def system(self) -> str:
-        """See Adapter."""
         return self.inner.system
 
     @property
     def capabilities(self) -> Capabilities:
-        """See Adapter."""
         return self.inner.capabilities
 
     def put(self, name: str, value: Any) -> Any:
-        """See Adapter."""
-        return self.inner.put(name, value)
+        return value if self.is_unpredictable else self.inner.put(name, value)
 
     async def observe(self, known: Mapping[str, Settled]) -> Observation:
-        """See Adapter."""
         self.calls["observe"] += 1
         return await self.inner.observe(known)
 
     async def get(self, record_id: str) -> Record | None:
-        """See Adapter."""
         self.calls["get"] += 1
         return await self.inner.get(record_id)
 
     async def find_by_key(self, key: str) -> Taken | None:
-        """See Adapter."""
         self.calls["find_by_key"] += 1
         return await self.inner.find_by_key(key)
 
@@ -146,6 +143,8 @@ class WatchedSystem:
 
     async def update(self, expected: Record, patch: Fields, nonce: str) -> Record:
         """See Adapter."""
+        if expected.id in self.refusing:
+            raise self.refusing[expected.id]
         self._check_may_leave(patch)
         for name, value in patch.items():
             canonical = self._world.policy.field(name).canonical
@@ -194,10 +193,12 @@ class World:
         case: Mapping[str, Any],
         make_store: Callable[[Callable[[], float]], LinkStore] | None = None,
         tick: Callable[[float], float] = lambda now: now + RUN_SECONDS,
+        concurrency: int = 1,
     ) -> None:
         run = CaseRun(case)
         self.now = run.time
         self._tick = tick
+        self._concurrency = concurrency
         self.policy = run.policy
         self.boundaries = Boundaries()
         self.systems = {side: WatchedSystem(run.systems[side], self) for side in Side}
@@ -235,7 +236,11 @@ class World:
         self.now = self._tick(self.now)
         self.boundaries.count, self.boundaries.kill_at = 0, kill_at
         engine = Reconciler(
-            self.policy, self.systems, self.store, new_nonce=lambda: f"nonce-{next(self._nonces)}"
+            self.policy,
+            self.systems,
+            self.store,
+            new_nonce=lambda: f"nonce-{next(self._nonces)}",
+            concurrency=self._concurrency,
         )
         try:
             report = await (engine.run() if one is None else engine.run_one(*one))
@@ -292,14 +297,3 @@ class World:
     async def _note_settled(self) -> None:
         for _, left, right in await self.pairs():
             self.settled |= all_tokens(left) & all_tokens(right)
-
-
-def tokens(value: Any) -> tuple[str, ...]:
-    """The value's parts as users know them again, however a system spells them."""
-    items = value if isinstance(value, list) else [value]
-    return tuple(str(item).lower() for item in items if item is not None)
-
-
-def all_tokens(fields: Mapping[str, Any]) -> set[str]:
-    """The parts of all values."""
-    return {token for value in fields.values() for token in tokens(value)}

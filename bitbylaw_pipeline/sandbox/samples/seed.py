@@ -146,7 +146,8 @@ def _person_record(person: Person) -> Record:
         "betnr": espocrm_betnr(person),
         "geburtsdatum": person.geburtsdatum,
         "emailAddress": person.email,
-        "phoneNumber": person.telefon,
+        # EspoCRM keeps numbers without blanks, and refuses all others.
+        "phoneNumber": "".join(person.telefon.split()),
         "adresseStreet": person.strasse,
         "adressePostalCode": person.plz,
         "adresseCity": person.ort,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from tests.sync.advoware.accounts import IBAN
 from tests.sync.advoware.persons import NUMBER, linked_person
 from tests.sync.advoware.world import Firm, mail, phone
 
-IBAN, OTHER_IBAN = "DE38001201000007300274", "DE89370400440532013000"
 BIRTH = "1980-01-02"
 PLACE = {
     "adresseStreet": "Kieselgrund 4",
@@ -26,7 +26,9 @@ async def first_match(firm: Firm) -> None:
         "Probe", "Paul", geburtsdatum=BIRTH, titel="Dr.", zusatzFeld1="Kartei",
         kommunikation=[{"tlf": "030 1234567", "kommKz": 1}], bankverbindungen=[{"iban": IBAN}],
     )  # fmt: skip
-    record = await firm.new_party("Probe", "Paul", geburtsdatum=BIRTH, emailAddressData=mail("p@probe.example"), **PLACE)
+    record = await firm.new_party(
+        "Probe", "Paul", geburtsdatum=BIRTH, emailAddressData=mail("p@probe.example"), **PLACE
+    )
     await firm.new_account(record, IBAN, bic="PRBEDE00XXX")
 
 
@@ -34,7 +36,12 @@ async def new_in_espocrm(firm: Firm) -> None:
     """A new party with address, numbers and an account."""
     numbers = phone("+49301234567", "+491713920001")
     record = await firm.new_party(
-        "Probe", "Paul", geburtsdatum=BIRTH, phoneNumberData=numbers, emailAddressData=mail("p@probe.example"), **PLACE
+        "Probe",
+        "Paul",
+        geburtsdatum=BIRTH,
+        phoneNumberData=numbers,
+        emailAddressData=mail("p@probe.example"),
+        **PLACE,
     )
     await firm.new_account(record, IBAN)
 

@@ -1,28 +1,12 @@
-"""Bank accounts: nothing about them changes anywhere before a person has said so."""
+"""Bank accounts that are new, gone, or wait for their party."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bitbylaw_pipeline.sync.two_way_pairs import Pair
+from tests.sync.advoware.accounts import BANK, IBAN, OTHER, linked_account
 from tests.sync.advoware.persons import linked_person
 from tests.sync.advoware.world import ACCOUNT, Firm, in_firm
-
-IBAN = "DE38001201000007300274"
-OTHER = "DE89370400440532013000"
-THIRD = "DE02120300000000202051"
-BANK = Pair.BANKVERBINDUNGEN
-
-
-async def linked_account(firm: Firm) -> tuple[str, int, str]:
-    """A party with one account on both sides: its ids, and the account's in EspoCRM."""
-    record, betnr = await linked_person(firm)
-    account = await firm.new_account(record, IBAN, bic="PRBEDE00XXX", kontoinhaber="Kallenbrink", bankname="Probebank")
-    await firm.sweep()
-    assert [row["iban"] for row in firm.rows(betnr, "bankverbindungen")] == [IBAN]
-    await firm.sweeps_quietly()
-    firm.calls.clear()
-    return record, betnr, account
 
 
 def test_a_new_account_goes_to_a_party_that_has_none_there(tmp_path: Path) -> None:
@@ -35,7 +19,9 @@ def test_a_new_account_goes_to_a_party_that_has_none_there(tmp_path: Path) -> No
         other, number = await firm.new_party("Probe", "Paul"), set(firm.betnrs())
         await firm.sweep()
         (second,) = set(firm.betnrs()) - number
-        firm.add_row(second, "bankverbindungen", iban="DE89 3704 0044 0532 0130 00", kontoinhaber="Paul Probe")
+        firm.add_row(
+            second, "bankverbindungen", iban="DE89 3704 0044 0532 0130 00", kontoinhaber="Paul Probe"
+        )
         await firm.sweep()
         (made,) = [one for one in await firm.accounts() if one["beteiligteId"] == other]
         assert (made["iban"], made["kontoinhaber"]) == (OTHER, "Paul Probe")
@@ -51,7 +37,8 @@ def test_a_second_account_waits_for_a_person(tmp_path: Path) -> None:
         record, betnr, _ = await linked_account(firm)
         added = await firm.new_account(record, OTHER)
         await firm.sweep()
-        assert await firm.whys(BANK) == ["approval:create"] and firm.writes() == []
+        assert await firm.whys(BANK) == ["approval:create"]
+        assert firm.writes() == []
         await firm.sweeps_quietly()
         await firm.sync(added, "bankverbindungen")
         assert firm.writes() == []
@@ -75,7 +62,8 @@ def test_another_answer_than_create_makes_no_account(tmp_path: Path) -> None:
         for answer in ("left", f"link:{betnr}/{taken}"):
             await firm.decide("approval:create", answer, pair=BANK)
             await firm.sweep()
-            assert firm.writes() == [] and await firm.whys(BANK) == ["approval:create"]
+            assert firm.writes() == []
+            assert await firm.whys(BANK) == ["approval:create"]
 
     in_firm(tmp_path, story)
 
@@ -88,14 +76,16 @@ def test_accounts_that_differ_are_one_if_a_person_says_so(tmp_path: Path) -> Non
         firm.add_row(betnr, "bankverbindungen", iban=OTHER)
         account = await firm.new_account(record, IBAN)
         await firm.sweep()
-        assert await firm.whys(BANK) == ["bootstrap_unmatched"] * 2 and firm.writes() == []
+        assert await firm.whys(BANK) == ["bootstrap_unmatched"] * 2
+        assert firm.writes() == []
         row = firm.rows(betnr, "bankverbindungen")[0]["id"]
         await firm.decide("bootstrap_unmatched", f"link:{betnr}/{row}", subject=f"left:{account}", pair=BANK)
         await firm.sweep()
         assert await firm.whys(BANK) == ["conflict:bic+iban"]
         await firm.decide("conflict:bic+iban", "right", pair=BANK)
         await firm.sweep()
-        assert (await firm.accounts())[0]["iban"] == OTHER and await firm.whys(BANK) == []
+        assert (await firm.accounts())[0]["iban"] == OTHER
+        assert await firm.whys(BANK) == []
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)
@@ -109,120 +99,8 @@ def test_an_account_that_cannot_be_read_counts_too(tmp_path: Path) -> None:
         firm.add_row(betnr, "bankverbindungen", iban="DE00 1234")
         await firm.new_account(record, IBAN)
         await firm.sweep()
-        assert await firm.whys(BANK) == ["approval:create"] and firm.writes() == []
-
-    in_firm(tmp_path, story)
-
-
-def test_a_changed_iban_in_advoware_waits_and_then_goes_to_espocrm(tmp_path: Path) -> None:
-    """EspoCRM can be written: after the approval the new IBAN stands there, not before."""
-
-    async def story(firm: Firm) -> None:
-        _, betnr, account = await linked_account(firm)
-        firm.edit_row(betnr, "bankverbindungen", iban=OTHER)
-        await firm.sweep()
-        outcome = await firm.sync(account, "bankverbindungen")
-        assert outcome.warning is not None and firm.writes() == []
-        assert await firm.whys(BANK) == ["approval:bic+iban"] and await firm.tasks() == []
-        await firm.decide("approval:bic+iban", "right", pair=BANK)
-        await firm.sweep()
-        assert (await firm.accounts())[0]["iban"] == OTHER
-        assert await firm.whys(BANK) == []
-        await firm.sweeps_quietly()
-
-    in_firm(tmp_path, story)
-
-
-def test_a_changed_iban_in_espocrm_becomes_a_task_after_approval(tmp_path: Path) -> None:
-    """E7: Advoware has no PUT for accounts. Nobody is asked to type it in before it is approved, and then once."""
-
-    async def story(firm: Firm) -> None:
-        _, betnr, account = await linked_account(firm)
-        await firm.espo("PUT", f"{ACCOUNT}/{account}", {"iban": OTHER})
-        await firm.sweep()
-        assert await firm.whys(BANK) == ["approval:bic+iban"] and await firm.tasks() == []
-        await firm.decide("approval:bic+iban", "left", pair=BANK)
-        for _ in range(3):
-            await firm.sweep()
-            assert "task:right:update:iban" in await firm.whys(BANK)
-            (task,) = await firm.tasks()
-            assert task["status"] == "Not Started" and (task["parentType"], task["parentId"]) == (ACCOUNT, account)
-        assert [call for call in firm.writes() if "/Task" not in call.path] == []
-        firm.edit_row(betnr, "bankverbindungen", iban=OTHER)
-        await firm.sweep()
-        (task,) = await firm.tasks()
-        assert task["status"] == "Completed" and await firm.whys(BANK) == []
-        await firm.sweeps_quietly()
-
-    in_firm(tmp_path, story)
-
-
-def test_an_approval_does_not_cover_what_comes_after_it(tmp_path: Path) -> None:
-    """Changed once more after the approval: the task ends, and the new value needs a new approval."""
-
-    async def story(firm: Firm) -> None:
-        _, _, account = await linked_account(firm)
-        await firm.espo("PUT", f"{ACCOUNT}/{account}", {"iban": OTHER})
-        await firm.sweep()
-        await firm.decide("approval:bic+iban", "left", pair=BANK)
-        await firm.sweep()
-        await firm.espo("PUT", f"{ACCOUNT}/{account}", {"iban": THIRD})
-        await firm.sweep()
-        assert await firm.whys(BANK) == ["approval:bic+iban"]
-        (task,) = await firm.tasks()
-        assert task["status"] == "Completed"
-
-    in_firm(tmp_path, story)
-
-
-def test_a_refused_change_is_taken_back(tmp_path: Path) -> None:
-    """Approving the other side's value puts the changed one back."""
-
-    async def story(firm: Firm) -> None:
-        _, betnr, account = await linked_account(firm)
-        await firm.espo("PUT", f"{ACCOUNT}/{account}", {"iban": OTHER})
-        await firm.sweep()
-        await firm.decide("approval:bic+iban", "right", pair=BANK)
-        await firm.sweep()
-        assert (await firm.accounts())[0]["iban"] == IBAN
-        assert [row["iban"] for row in firm.rows(betnr, "bankverbindungen")] == [IBAN]
-        assert await firm.whys(BANK) == []
-        await firm.sweeps_quietly()
-
-    in_firm(tmp_path, story)
-
-
-def test_changed_on_both_sides_is_held_and_neither_is_overwritten(tmp_path: Path) -> None:
-    """E5: two new IBANs for one account are a conflict for a person."""
-
-    async def story(firm: Firm) -> None:
-        _, betnr, account = await linked_account(firm)
-        await firm.espo("PUT", f"{ACCOUNT}/{account}", {"iban": OTHER})
-        firm.edit_row(betnr, "bankverbindungen", iban=THIRD)
-        await firm.sweep()
-        assert await firm.whys(BANK) == ["conflict:bic+iban"] and firm.writes() == []
-        await firm.sweeps_quietly()
-        await firm.decide("conflict:bic+iban", "right", pair=BANK)
-        await firm.sweep()
-        assert (await firm.accounts())[0]["iban"] == THIRD
-        await firm.sweeps_quietly()
-
-    in_firm(tmp_path, story)
-
-
-def test_blanks_in_an_iban_are_no_change(tmp_path: Path) -> None:
-    """DE38 0012 0100 … and DE380012… are one account, linked and quiet, in whatever way either side shows it."""
-
-    async def story(firm: Firm) -> None:
-        record, betnr = await linked_person(firm)
-        firm.add_row(betnr, "bankverbindungen", iban="de38 0012 0100 0007 3002 74", bic="prbede00xxx")
-        await firm.new_account(record, IBAN, bic="PRBEDE00XXX")
-        await firm.sweep()
-        assert [c for c in firm.writes() if c.system == "advoware"] == [] and await firm.whys(BANK) == []
-        await firm.sweeps_quietly()
-        firm.advoware.switches.update({"iban_blanks": True})
-        await firm.sweeps_quietly()
-        assert await firm.whys(BANK) == []
+        assert await firm.whys(BANK) == ["approval:create"]
+        assert firm.writes() == []
 
     in_firm(tmp_path, story)
 
@@ -235,9 +113,11 @@ def test_an_account_waits_for_its_party(tmp_path: Path) -> None:
         record = await firm.new_party("Probe", "Paul", geburtsdatum="1980-01-02")
         account = await firm.new_account(record, IBAN)
         _, bank = await firm.sweep()
-        assert firm.writes() == [] and bank.counts["withheld"] == 1
+        assert firm.writes() == []
+        assert bank.counts["withheld"] == 1
         outcome = await firm.sync(account, "bankverbindungen")
-        assert outcome.result.value == "waiting" and firm.writes() == []
+        assert outcome.result.value == "waiting"
+        assert firm.writes() == []
         await firm.decide("ambiguous_match", f"link:{twins[0]}", subject=f"left:{record}")
         await firm.sweep()
         assert [row["iban"] for row in firm.rows(twins[0], "bankverbindungen")] == [IBAN]
@@ -269,40 +149,10 @@ def test_a_deleted_account_stays_on_the_other_side(tmp_path: Path) -> None:
         _, betnr, account = await linked_account(firm)
         await firm.espo("DELETE", f"{ACCOUNT}/{account}")
         await firm.sweep()
-        assert len(firm.rows(betnr, "bankverbindungen")) == 1 and firm.writes() == []
+        assert len(firm.rows(betnr, "bankverbindungen")) == 1
+        assert firm.writes() == []
         assert await firm.whys(BANK, notices=True) == ["unlinked:left_deleted"]
         await firm.sweeps_quietly()
-
-    in_firm(tmp_path, story)
-
-
-def test_a_deleted_and_newly_entered_account_is_no_way_round_the_approval(tmp_path: Path) -> None:
-    """The old account removed, one with another IBAN added, in one go or two: the other side keeps its own."""
-
-    async def story(firm: Firm) -> None:
-        record, betnr, account = await linked_account(firm)
-        await firm.espo("DELETE", f"{ACCOUNT}/{account}")
-        await firm.new_account(record, OTHER)
-        await firm.sweep()
-        assert await firm.whys(BANK) == ["approval:create"] and firm.writes() == []
-        assert [row["iban"] for row in firm.rows(betnr, "bankverbindungen")] == [IBAN]
-
-    in_firm(tmp_path, story)
-
-
-def test_an_account_moved_to_another_party_is_not_followed_in_silence(tmp_path: Path) -> None:
-    """The account of one party given to another one in EspoCRM changes whose money it is: a person has to see it."""
-
-    async def story(firm: Firm) -> None:
-        _, betnr, account = await linked_account(firm)
-        other = await firm.new_party("Probe", "Paul")
-        await firm.sweep()
-        firm.calls.clear()
-        await firm.espo("PUT", f"{ACCOUNT}/{account}", {"beteiligteId": other})
-        await firm.sweep()
-        assert firm.writes() == [] and await firm.whys(BANK) != []
-        assert [row["iban"] for row in firm.rows(betnr, "bankverbindungen")] == [IBAN]
-        assert [firm.rows(one, "bankverbindungen") for one in firm.betnrs() if one != betnr] == [[]]
 
     in_firm(tmp_path, story)
 
@@ -317,7 +167,8 @@ def test_the_accounts_of_a_party_that_is_gone_are_left_alone(tmp_path: Path) -> 
         firm.calls.clear()
         firm.advoware.edit({"table": "beteiligte", "id": betnr, "delete": True})
         await firm.sweep()
-        assert firm.writes() == [] and len(await firm.accounts()) == 1
+        assert firm.writes() == []
+        assert len(await firm.accounts()) == 1
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)

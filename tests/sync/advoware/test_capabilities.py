@@ -8,7 +8,8 @@ import pytest
 
 from bitbylaw_pipeline.domain.errors import Permanent
 from tests.sync.advoware.persons import NUMBER, linked_person
-from tests.sync.advoware.world import PARTY, Firm, bodies, in_firm, phone
+from tests.sync.advoware.wire import bodies
+from tests.sync.advoware.world import PARTY, Firm, in_firm, phone
 
 
 def test_the_country_of_an_address_becomes_one_task_that_closes_itself(tmp_path: Path) -> None:
@@ -21,12 +22,14 @@ def test_the_country_of_an_address_becomes_one_task_that_closes_itself(tmp_path:
             await firm.sweep()
             await firm.sync(record)
         (task,) = await firm.tasks()
-        assert task["status"] == "Not Started" and (task["parentType"], task["parentId"]) == (PARTY, record)
+        assert task["status"] == "Not Started"
+        assert (task["parentType"], task["parentId"]) == (PARTY, record)
         assert await firm.whys() == ["task:right:update:land"]
         assert firm.writes("advoware") == []
         firm.edit_row(betnr, "adressen", land="AT")
         await firm.sweep()
-        assert [one["status"] for one in await firm.tasks()] == ["Completed"] and await firm.whys() == []
+        assert [one["status"] for one in await firm.tasks()] == ["Completed"]
+        assert await firm.whys() == []
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)
@@ -67,12 +70,23 @@ def test_the_country_of_a_first_address_is_set_with_it(tmp_path: Path) -> None:
 
     async def story(firm: Firm) -> None:
         betnr = firm.in_advoware("Probe", "Paul", geburtsdatum="1980-01-02")
-        values = {"adresseStreet": "Weg 1", "adressePostalCode": "00123", "adresseCity": "Ort", "adresseCountry": "AT"}
+        values = {
+            "adresseStreet": "Weg 1",
+            "adressePostalCode": "00123",
+            "adresseCity": "Ort",
+            "adresseCountry": "AT",
+        }
         await firm.new_party("Probe", "Paul", geburtsdatum="1980-01-02", **values)
         await firm.sweep()
         (address,) = firm.rows(betnr, "adressen")
-        assert [address[name] for name in ("strasse", "plz", "ort", "land")] == ["Weg 1", "00123", "Ort", "AT"]
-        assert address["standardAnschrift"] is True and await firm.whys() == []
+        assert [address[name] for name in ("strasse", "plz", "ort", "land")] == [
+            "Weg 1",
+            "00123",
+            "Ort",
+            "AT",
+        ]
+        assert address["standardAnschrift"] is True
+        assert await firm.whys() == []
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)
@@ -86,7 +100,8 @@ def test_without_tasks_in_espocrm_the_record_is_parked(tmp_path: Path) -> None:
         await firm.edit_party(record, adresseCountry="AT")
         with pytest.raises(Permanent) as parked:
             await firm.sync(record)
-        assert parked.value.reason == "task_for_a_person" and "task:right:update:land" in str(parked.value)
+        assert parked.value.reason == "task_for_a_person"
+        assert "task:right:update:land" in str(parked.value)
         assert await firm.tasks() == []
 
     in_firm(tmp_path, story, advoware_tasks=False)
@@ -108,12 +123,14 @@ def test_a_server_without_the_optional_fields_stays_quiet(tmp_path: Path) -> Non
         firm.edit_advoware(betnr, titel="Prof.", rechtsform="e.K.")
         firm.edit_row(betnr, "adressen", strasse="Hopfenstieg 8", land="DE")
         await firm.sweeps_quietly()
-        assert await firm.whys() == [] and await firm.conflicts() == []
+        assert await firm.whys() == []
+        assert await firm.conflicts() == []
         firm.calls.clear()
         await firm.edit_party(record, vorname="Paula")
         await firm.sweep()
         (sent,) = bodies(firm.writes())
-        assert sent["vorname"] == "Paula" and (sent["titel"], sent["rechtsform"]) == ("Prof.", "e.K.")
+        assert sent["vorname"] == "Paula"
+        assert (sent["titel"], sent["rechtsform"]) == ("Prof.", "e.K.")
 
     in_firm(tmp_path, story, model="recorded")
 
@@ -125,7 +142,8 @@ def test_a_new_party_of_advoware_comes_without_what_espocrm_lacks(tmp_path: Path
         firm.in_advoware("Probe", "Paul", geburtsdatum="1980-01-02", titel="Dr.", rechtsform="e.K.")
         await firm.sweep()
         (made,) = await firm.parties()
-        assert (made["nachname"], made["vorname"]) == ("Probe", "Paul") and "titel" not in made
+        assert (made["nachname"], made["vorname"]) == ("Probe", "Paul")
+        assert "titel" not in made
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story, model="recorded")
@@ -143,7 +161,8 @@ def test_a_field_that_espocrm_lets_nobody_write_is_a_task_there(tmp_path: Path) 
         assert [call for call in firm.writes() if "/Task" not in call.path] == []
         firm.edit_advoware(betnr, titel="")
         await firm.sweep()
-        assert await firm.whys() == [] and (await firm.party(record))["titel"] is None
+        assert await firm.whys() == []
+        assert (await firm.party(record))["titel"] is None
 
     in_firm(tmp_path, story)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.sync.advoware.persons import NUMBER, linked_person
-from tests.sync.advoware.world import Firm, bodies, in_firm, mail, phone
+from tests.sync.advoware.wire import bodies
+from tests.sync.advoware.world import Firm, in_firm, mail, phone
 
 
 def test_the_same_field_on_both_sides_is_held_and_the_rest_flows(tmp_path: Path) -> None:
@@ -59,7 +60,8 @@ def test_different_fields_on_both_sides_cross_without_a_conflict(tmp_path: Path)
         await firm.sweep()
         assert firm.at_advoware(betnr)["titel"] == "Prof."
         assert (await firm.party(record))["anrede"] == "Frau"
-        assert await firm.whys() == [] and await firm.conflicts() == []
+        assert await firm.whys() == []
+        assert await firm.conflicts() == []
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)
@@ -74,7 +76,11 @@ def test_an_address_travels_as_one(tmp_path: Path) -> None:
         firm.edit_row(betnr, "adressen", plz="00999", ort="Ahrensmark")
         await firm.sweep()
         (address,) = firm.rows(betnr, "adressen")
-        assert [address[name] for name in ("strasse", "plz", "ort")] == ["Torfmühlenweg 2", "00120", "Quellrode"]
+        assert [address[name] for name in ("strasse", "plz", "ort")] == [
+            "Torfmühlenweg 2",
+            "00120",
+            "Quellrode",
+        ]
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)
@@ -120,14 +126,18 @@ def test_numbers_added_and_removed_on_both_sides_are_merged(tmp_path: Path) -> N
 
     async def story(firm: Firm) -> None:
         record, betnr = await linked_person(
-            firm, phoneNumberData=[*phone(NUMBER), {"phoneNumber": "+493023125777", "optOut": True, "type": "Fax"}]
+            firm,
+            phoneNumberData=[*phone(NUMBER), {"phoneNumber": "+493023125777", "optOut": True, "type": "Fax"}],
         )
-        await firm.edit_party(record, phoneNumberData=[{"phoneNumber": "+493023125777", "optOut": True, "type": "Fax"}])
+        await firm.edit_party(
+            record, phoneNumberData=[{"phoneNumber": "+493023125777", "optOut": True, "type": "Fax"}]
+        )
         firm.add_row(betnr, "kommunikation", tlf="0171 3920001", kommKz=3)
         await firm.sweep()
         shown = {one["phoneNumber"]: one for one in (await firm.party(record))["phoneNumberData"]}
         assert set(shown) == {"+493023125777", "+491713920001"}
-        assert shown["+493023125777"]["optOut"] is True and shown["+493023125777"]["type"] == "Fax"
+        assert shown["+493023125777"]["optOut"] is True
+        assert shown["+493023125777"]["type"] == "Fax"
         assert sorted(firm.numbers(betnr)) == ["+493023125777", "0171 3920001"]
         await firm.sweeps_quietly()
 
@@ -147,17 +157,21 @@ def test_an_empty_slot_is_used_again_and_what_a_user_types_into_it_is_not_swallo
         assert "+493023125111" in firm.numbers(betnr)
         await firm.edit_party(record, phoneNumberData=phone(NUMBER))
         await firm.sweep()
-        assert len(firm.rows(betnr, "kommunikation")) == rows and "+493023125111" not in firm.numbers(betnr)
+        assert len(firm.rows(betnr, "kommunikation")) == rows
+        assert "+493023125111" not in firm.numbers(betnr)
         await firm.sweeps_quietly()
         # The user types into the slot while the pass is between its look and its write.
         await firm.edit_party(record, phoneNumberData=phone(NUMBER, "+493023125222"))
         slot = next(n for n, row in enumerate(firm.rows(betnr, "kommunikation")) if not row["tlf"])
-        firm.before_next("GET", r".*/Kommunikation", lambda: firm.edit_row(betnr, "kommunikation", slot, tlf="030 999"))
+        firm.before_next(
+            "GET", r".*/Kommunikation", lambda: firm.edit_row(betnr, "kommunikation", slot, tlf="030 999")
+        )
         await firm.sweep()
         await firm.sweep()
         assert {"030 999", "+493023125222"} <= set(firm.numbers(betnr))
         shown = [one["phoneNumber"] for one in (await firm.party(record))["phoneNumberData"]]
-        assert "+4930999" in shown and "+493023125222" in shown
+        assert "+4930999" in shown
+        assert "+493023125222" in shown
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)

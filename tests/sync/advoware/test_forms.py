@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bitbylaw_pipeline.sync.two_way_pairs import Pair
+from tests.sync.advoware.accounts import IBAN
 from tests.sync.advoware.persons import linked_person
-from tests.sync.advoware.test_accounts import IBAN
 from tests.sync.advoware.world import PREFIX, Firm, in_firm
 
 PAUL = {"geburtsdatum": "1980-01-02"}
@@ -38,7 +38,8 @@ def test_a_quiet_pass_costs_one_list_for_each_scope(tmp_path: Path) -> None:
         firm.calls.clear()
         await firm.sweeps_quietly()
         asked = Counter(call.path for call in firm.calls)
-        assert asked.pop("/api/v1/App/user", 0) <= 2 and asked.pop("/api/v1/Metadata", 0) <= 2
+        assert asked.pop("/api/v1/App/user", 0) <= 2
+        assert asked.pop("/api/v1/Metadata", 0) <= 2
         assert asked == {"/api/v1/CBeteiligte": 1, "/api/v1/CBankverbindungen": 1, f"{PREFIX}Beteiligte": 1}
 
     in_firm(tmp_path, story)
@@ -56,7 +57,8 @@ def test_pages_of_one_list_are_one_list(tmp_path: Path) -> None:
         parties = [{"betNr": one["betnr"], "name": one["nachname"]} for one in records]
         firm.advoware.seed({"beteiligte": parties})
         await firm.sweep()
-        assert len(firm.betnrs()) == 205 and firm.writes() == []
+        assert len(firm.betnrs()) == 205
+        assert firm.writes() == []
         await firm.sweep()
         firm.calls.clear()
         await firm.sweeps_quietly()
@@ -84,7 +86,9 @@ def test_pages_of_one_list_are_one_list(tmp_path: Path) -> None:
     ],
     ids=lambda value: "-".join(f"{name}-{of}" for name, of in value.items()),
 )
-def test_the_same_comes_of_it_in_whatever_form_advoware_answers(tmp_path: Path, switches: dict[str, Any]) -> None:
+def test_the_same_comes_of_it_in_whatever_form_advoware_answers(
+    tmp_path: Path, switches: dict[str, Any]
+) -> None:
     """A party and an account made, edited and emptied on both sides; then quiet."""
 
     async def story(firm: Firm) -> None:
@@ -98,13 +102,18 @@ def test_the_same_comes_of_it_in_whatever_form_advoware_answers(tmp_path: Path, 
         firm.edit_advoware(betnr, anrede="")
         await firm.sweep()
         party = firm.at_advoware(betnr)
-        assert (party["titel"], party["adressen"][0]["strasse"], firm.numbers(betnr)) == ("Dr.", "Hopfenstieg 8", [])
+        assert (party["titel"], party["adressen"][0]["strasse"], firm.numbers(betnr)) == (
+            "Dr.",
+            "Hopfenstieg 8",
+            [],
+        )
         assert (await firm.party(record))["anrede"] is None
         await firm.sweeps_quietly()
         firm.advoware.edit({"table": "beteiligte", "id": other, "delete": True})
         await firm.sweep()
         assert await firm.whys(notices=True) == ["unlinked:right_deleted"]
-        assert len(firm.betnrs()) == 1 and await firm.whys() == []
+        assert len(firm.betnrs()) == 1
+        assert await firm.whys() == []
 
     in_firm(tmp_path, story, switches=switches)
 
@@ -116,7 +125,8 @@ def test_without_a_list_parties_that_name_their_number_are_linked(tmp_path: Path
         betnr = firm.in_advoware("Probe", "Paul", titel="Dr.", **PAUL)
         record = await firm.new_party("Probe", "Paul", betnr=betnr, **PAUL)
         await firm.sweep()
-        assert (await firm.party(record))["titel"] == "Dr." and await firm.whys() == []
+        assert (await firm.party(record))["titel"] == "Dr."
+        assert await firm.whys() == []
         await firm.edit_party(record, titel="Prof.")
         await firm.sync(record)
         assert firm.at_advoware(betnr)["titel"] == "Prof."
@@ -135,15 +145,25 @@ def test_without_a_list_a_new_party_is_held_and_not_doubled(tmp_path: Path) -> N
         other = await firm.new_party("Andere", "Anna")
         await firm.sweep()
         await firm.sync(record)
-        assert await firm.whys() == ["partner_not_searchable"] * 2 and firm.writes() == []
+        assert await firm.whys() == ["partner_not_searchable"] * 2
+        assert firm.writes() == []
         await firm.decide("partner_not_searchable", f"link:{betnr}", subject=f"left:{record}")
         await firm.decide("partner_not_searchable", "create", subject=f"left:{other}")
         await firm.sweep()
-        assert firm.at_advoware(betnr)["titel"] == "Dr." and (await firm.party(record))["betnr"] == betnr
-        assert len(firm.betnrs()) == 2 and await firm.whys() == []
+        assert firm.at_advoware(betnr)["titel"] == "Dr."
+        assert (await firm.party(record))["betnr"] == betnr
+        assert len(firm.betnrs()) == 2
+        assert await firm.whys() == []
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story, switches={"lists_beteiligte": False}, advoware_lists_beteiligte=False)
+
+
+async def _a_day_of_passes(firm: Firm) -> None:
+    # Every second quarter of an hour has a pass for as long as its turn lasts; three parties have 32 turns each.
+    for _ in range(12):
+        firm.advance(7140.0)
+        await firm.sweep()
 
 
 def test_without_a_list_every_linked_party_is_read_once_a_day(tmp_path: Path) -> None:
@@ -157,15 +177,11 @@ def test_without_a_list_every_linked_party_is_read_once_a_day(tmp_path: Path) ->
         await firm.sweep()
         for betnr in records:
             firm.edit_advoware(betnr, titel="Dr.")
-        for _ in range(96):
-            firm.advance(840.0)
-            await firm.sweep()
+        await _a_day_of_passes(firm)
         assert [(await firm.party(one))["titel"] for one in records.values()] == ["Dr."] * 3
         gone = next(iter(records))
         firm.advoware.edit({"table": "beteiligte", "id": gone, "delete": True})
-        for _ in range(96):
-            firm.advance(840.0)
-            await firm.sweep()
+        await _a_day_of_passes(firm)
         assert await firm.whys(notices=True) == ["unlinked:right_deleted"]
         assert len(await firm.parties()) == 3
 
@@ -179,6 +195,7 @@ def test_a_list_that_was_promised_and_is_not_there_says_so(tmp_path: Path) -> No
         await firm.new_party("Probe", "Paul", **PAUL)
         with pytest.raises(Exception, match="ADVOWARE_LISTS_BETEILIGTE=false"):
             await firm.sweep()
-        assert firm.writes() == [] and await firm.whys(Pair.BETEILIGTE) == []
+        assert firm.writes() == []
+        assert await firm.whys(Pair.BETEILIGTE) == []
 
     in_firm(tmp_path, story, switches={"lists_beteiligte": False})

@@ -17,7 +17,8 @@ def test_a_party_deleted_in_espocrm_stays_in_advoware(tmp_path: Path) -> None:
         record, betnr = await linked_person(firm)
         await firm.espo("DELETE", f"{PARTY}/{record}")
         await firm.sweep()
-        assert firm.betnrs() == [betnr] and firm.writes() == []
+        assert firm.betnrs() == [betnr]
+        assert firm.writes() == []
         assert await firm.whys(notices=True) == ["unlinked:left_deleted"]
         firm.edit_advoware(betnr, titel="Dr.")
         await firm.sweeps_quietly()
@@ -36,7 +37,8 @@ def test_a_party_gone_from_advoware_stays_in_espocrm(tmp_path: Path) -> None:
         firm.calls.clear()
         firm.advoware.edit({"table": "beteiligte", "id": betnr, "delete": True})
         await firm.sweep()
-        assert firm.writes() == [] and len(await firm.parties()) == 2
+        assert firm.writes() == []
+        assert len(await firm.parties()) == 2
         assert await firm.whys(notices=True) == ["unlinked:right_deleted"]
         await firm.edit_party(record, titel="Dr.")
         await firm.sweeps_quietly()
@@ -53,7 +55,8 @@ def test_an_event_about_a_deleted_party_ends_its_link(tmp_path: Path) -> None:
         await firm.espo("DELETE", f"{PARTY}/{record}")
         outcome = await firm.sync(record)
         assert outcome.result.value == "deleted"
-        assert firm.betnrs() == [betnr] and firm.writes() == []
+        assert firm.betnrs() == [betnr]
+        assert firm.writes() == []
         assert await firm.whys(notices=True) == ["unlinked:left_deleted"]
 
     in_firm(tmp_path, story)
@@ -67,13 +70,17 @@ def test_gone_here_and_edited_there_waits_for_a_person(tmp_path: Path) -> None:
         await firm.espo("DELETE", f"{PARTY}/{record}")
         firm.edit_advoware(betnr, titel="Dr.")
         await firm.sweep()
-        assert await firm.whys() == ["edit_vs_delete"] and firm.writes() == []
+        assert await firm.whys() == ["edit_vs_delete"]
+        assert firm.writes() == []
         await firm.sweeps_quietly()
         await firm.decide("edit_vs_delete", "right")
         await firm.sweep()
         (made,) = await firm.parties()
-        assert made["id"] != record and made["titel"] == "Dr." and made["betnr"] == betnr
-        assert firm.betnrs() == [betnr] and await firm.whys() == []
+        assert made["id"] != record
+        assert made["titel"] == "Dr."
+        assert made["betnr"] == betnr
+        assert firm.betnrs() == [betnr]
+        assert await firm.whys() == []
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)
@@ -89,7 +96,8 @@ def test_a_restored_party_gets_no_second_counterpart(tmp_path: Path) -> None:
         await firm.restore(PARTY, record)
         await firm.sweeps_quietly()
         await firm.sync(record)
-        assert firm.betnrs() == [betnr] and [one["id"] for one in await firm.parties()] == [record]
+        assert firm.betnrs() == [betnr]
+        assert [one["id"] for one in await firm.parties()] == [record]
 
     in_firm(tmp_path, story)
 
@@ -125,7 +133,8 @@ def test_two_parties_with_one_number_are_both_held(tmp_path: Path) -> None:
         await firm.decide("ambiguous_partner", f"link:{betnr}", subject=f"left:{second}")
         await firm.sweep()
         assert f"left:{first}" in [hold.subject for hold in await firm.holds()]
-        assert firm.betnrs() == [betnr] and len(await firm.parties()) == 2
+        assert firm.betnrs() == [betnr]
+        assert len(await firm.parties()) == 2
 
     in_firm(tmp_path, story)
 
@@ -150,12 +159,14 @@ def test_look_alikes_wait_and_a_link_is_what_a_person_says(tmp_path: Path) -> No
         twins = [firm.in_advoware("Probe", "Paul", **PAUL) for _ in range(2)]
         record = await firm.new_party("Probe", "Paul", titel="Dr.", **PAUL)
         await firm.sweep()
-        assert await firm.whys() == ["ambiguous_match"] * 3 and firm.writes() == []
+        assert await firm.whys() == ["ambiguous_match"] * 3
+        assert firm.writes() == []
         await firm.sweeps_quietly()
         await firm.decide("ambiguous_match", f"link:{twins[1]}", subject=f"left:{record}")
         await firm.sweep()
         assert (await firm.party(record))["betnr"] == twins[1]
-        assert firm.at_advoware(twins[1])["titel"] == "Dr." and firm.at_advoware(twins[0])["titel"] is None
+        assert firm.at_advoware(twins[1])["titel"] == "Dr."
+        assert firm.at_advoware(twins[0])["titel"] is None
 
     in_firm(tmp_path, story)
 
@@ -218,7 +229,8 @@ def test_a_firm_is_known_by_its_name_form_and_plz(tmp_path: Path) -> None:
         betnr = firm.in_advoware("Probe Wohnbau", rechtsform="GmbH", adressen=[place])
         record = await firm.new_party("probe  wohnbau", rechtsform="gmbh", adressePostalCode="00123")
         await firm.sweep()
-        assert (await firm.party(record))["betnr"] == betnr and firm.betnrs() == [betnr]
+        assert (await firm.party(record))["betnr"] == betnr
+        assert firm.betnrs() == [betnr]
 
     in_firm(tmp_path, story)
 
@@ -230,7 +242,8 @@ def test_two_full_systems_that_share_nothing_are_not_poured_into_each_other(tmp_
         firm.in_advoware("Andere", "Anna", geburtsdatum="1970-01-01")
         await firm.new_party("Probe", "Paul", **PAUL)
         await firm.sweep()
-        assert await firm.whys() == ["bootstrap_unmatched"] * 2 and firm.writes() == []
+        assert await firm.whys() == ["bootstrap_unmatched"] * 2
+        assert firm.writes() == []
 
     in_firm(tmp_path, story)
 
@@ -250,7 +263,8 @@ def test_espocrms_own_check_for_duplicates_is_not_overridden(tmp_path: Path) -> 
         assert len(await firm.parties()) == 1
         firm.mend()
         await firm.sweep()
-        assert await firm.whys() == [] and len(await firm.parties()) == 2
+        assert await firm.whys() == []
+        assert len(await firm.parties()) == 2
 
     in_firm(tmp_path, story)
 
@@ -266,7 +280,8 @@ def test_an_empty_list_ends_no_link(tmp_path: Path) -> None:
         for betnr in firm.betnrs():
             firm.advoware.edit({"table": "beteiligte", "id": betnr, "delete": True})
         await firm.sweep()
-        assert await firm.whys() == ["side_empty"] * 2 and firm.writes() == []
+        assert await firm.whys() == ["side_empty"] * 2
+        assert firm.writes() == []
         assert await firm.whys(notices=True) == []
 
     in_firm(tmp_path, story)

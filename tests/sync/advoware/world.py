@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +26,7 @@ from bitbylaw_pipeline.sync.two_way_pairs import Pair
 from bitbylaw_pipeline.sync.two_way_sweep import PairPass
 from bitbylaw_pipeline.wiring import AdvowareParts, Runtime, open_runtime
 from tests.conftest import ENCRYPTION_KEY, FakeClock, migrated_url
+from tests.sync.advoware.wire import Killed, Tap, Wire
 
 PARTY, ACCOUNT, TASK = "CBeteiligte", "CBankverbindungen", "Task"
 PREFIX = "/relay/api/v1/advonet/"
@@ -36,50 +35,8 @@ AFTER_A_CRASH = 2000.0
 """Seconds after which nobody takes a dead process's work for work in progress any more."""
 
 
-class Killed(BaseException):
-    """The process is gone: nothing of ours catches this."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request of the pipeline's."""
-
-    system: str
-    method: str
-    path: str
-    body: str
-
-    @property
-    def is_write(self) -> bool:
-        """True for what changes a record."""
-        return self.method != "GET" and not self.path.endswith("/Token")
-
-
-class Tap(httpx.AsyncBaseTransport):
-    """Passes requests on to a stand-in, and is where a test kills the process."""
-
-    def __init__(self, app: Any, system: str, firm: Firm) -> None:
-        self._inner = httpx.ASGITransport(app=app)
-        self._system = system
-        self._firm = firm
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One request, unless the process dies before or after it."""
-        body = (await request.aread()).decode()
-        call = Call(self._system, request.method, request.url.path, body)
-        self._firm.meet(call)
-        self._firm.reached("before", call)
-        self._firm.calls.append(call)
-        try:
-            response = await self._inner.handle_async_request(request)
-        except ConnectionResetError as error:
-            raise httpx.ReadError(str(error), request=request) from error
-        self._firm.reached("after", call)
-        return self._firm.spoilt(call) or response
-
-
-@dataclass(slots=True)
-class Firm:
+@dataclass(slots=True, kw_only=True)
+class Firm(Wire):
     """What a test works with; open it with `open_firm`."""
 
     espocrm_app: Any
@@ -88,50 +45,9 @@ class Firm:
     folder: Path
     settings: Settings
     database: Database
-    calls: list[Call] = field(default_factory=list)
     passes: list[PairPass] = field(default_factory=list)
-    kill_at: int | None = None
-    """The number of the boundary (two for each call) at which the process dies; None: it lives."""
-    boundaries: int = 0
-    is_dead: bool = False
-    spoils: list[tuple[str, str, str, int]] = field(default_factory=list)
-    meetings: list[tuple[str, str, Callable[[], Any]]] = field(default_factory=list)
     runtime: Runtime = field(init=False)
     person: httpx.AsyncClient = field(init=False)
-
-    def reached(self, when: str, call: Call) -> None:
-        """The taps' hook."""
-        if self.is_dead:
-            raise Killed
-        self.boundaries += 1
-        if self.boundaries == self.kill_at:
-            self.is_dead = True
-            raise Killed(f"{when} {call.system} {call.method} {call.path}")
-
-    def spoil_next(self, system: str, method: str, path: str, status: int = 502) -> None:
-        """The next call of that kind is carried out, and answered with a server error (0: not at all)."""
-        self.spoils.append((system, method, path, status))
-
-    def spoilt(self, call: Call) -> httpx.Response | None:
-        """The taps' hook for that."""
-        for spoil in list(self.spoils):
-            if spoil[:2] == (call.system, call.method) and re.fullmatch(spoil[2], call.path):
-                self.spoils.remove(spoil)
-                if spoil[3] == 0:
-                    raise httpx.ReadError("The answer is lost.")
-                return httpx.Response(spoil[3], text="<html><h1>Bad Gateway</h1></html>")
-        return None
-
-    def before_next(self, method: str, path: str, deed: Callable[[], Any]) -> None:
-        """Does something right before the pipeline's next call of that kind (`path` is a regex for the whole path)."""
-        self.meetings.append((method, path, deed))
-
-    def meet(self, call: Call) -> None:
-        """The taps' hook for that."""
-        for meeting in list(self.meetings):
-            if meeting[0] == call.method and re.fullmatch(meeting[1], call.path):
-                self.meetings.remove(meeting)
-                meeting[2]()
 
     def advance(self, seconds: float) -> None:
         """Time passes, everywhere."""
@@ -210,8 +126,7 @@ class Firm:
     def in_advoware(self, nachname: str, vorname: str | None = None, **values: Any) -> int:
         """A party that people made in Advoware."""
         given = {"name": nachname, "vorname": vorname, **values}
-        rows = {key: given.pop(key) for key in ("adressen", "kommunikation", "bankverbindungen") if key in given}
-        (row,) = self.advoware.edit({"table": "beteiligte", "set": {**given, **rows}})
+        (row,) = self.advoware.edit({"table": "beteiligte", "set": given})
         return int(row["betNr"])
 
     def edit_advoware(self, betnr: int, **values: Any) -> None:
@@ -275,10 +190,6 @@ class Firm:
         self.advance(60.0)
         return await self.runtime.streams[stream].sync(key)
 
-    def writes(self, system: str = "") -> list[Call]:
-        """The writes since the calls were last cleared."""
-        return [call for call in self.calls if call.is_write and call.system.startswith(system)]
-
     async def holds(self, pair: Pair = Pair.BETEILIGTE, *, notices: bool = False) -> list[HoldView]:
         """What waits for a person, or with `notices` what was told."""
         found = await self.database.run(lambda c: two_way_desk.list_holds(c, pair.value))
@@ -294,7 +205,13 @@ class Firm:
         assert len(found) == 1, found
         await self.database.run(
             lambda c: two_way_desk.decide(
-                c, self.clock(), Cipher(ENCRYPTION_KEY), found[0].hold_id, take, "clerk", shown=found[0].digest
+                c,
+                self.clock(),
+                Cipher(ENCRYPTION_KEY),
+                found[0].hold_id,
+                take,
+                "clerk",
+                shown=found[0].digest,
             )
         )
 
@@ -310,13 +227,16 @@ class Firm:
         self.kill_at, self.boundaries, self.is_dead = boundary, 0, False
         try:
             await doing()
-        except BaseExceptionGroup as group:
-            assert group.subgroup(Killed) is not None
-        except Killed:
-            pass
+        except (Killed, BaseExceptionGroup):
+            if not self.is_dead:
+                raise
         died, self.kill_at, self.is_dead = self.is_dead, None, False
         self.advance(AFTER_A_CRASH)
         return died
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 @asynccontextmanager
@@ -324,7 +244,7 @@ async def open_firm(
     folder: Path, *, switches: Mapping[str, Any] | None = None, model: str = "kanzlei", **overrides: Any
 ) -> AsyncIterator[Firm]:
     """A firm without a record. `switches` are Advoware's; settings can be overridden by name."""
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     clock = FakeClock(float(int(time.time())))
     # Tokens are asked for by this machine's clock, and the firm's is far ahead of it after two hours.
     advoware = create_advoware({"clock_window_seconds": 1e9, **(switches or {})}, clock=SandboxClock())
@@ -343,7 +263,14 @@ async def open_firm(
         },
     )
     database = Database.open(migrated_url("sqlite", folder), clock=clock, encryption_key=ENCRYPTION_KEY)
-    firm = Firm(espocrm, advoware, clock, folder, settings, database)
+    firm = Firm(
+        espocrm_app=espocrm,
+        advoware=advoware,
+        clock=clock,
+        folder=folder,
+        settings=settings,
+        database=database,
+    )
     firm.advance(0.0)
     person = httpx.AsyncClient(
         transport=httpx.ASGITransport(app=espocrm),
@@ -371,38 +298,6 @@ def in_firm(folder: Path, story: Callable[[Firm], Coroutine[Any, Any, None]], **
     asyncio.run(run())
 
 
-async def picture(firm: Firm) -> dict[str, Any]:
-    """Everything on both sides without ids and times, for comparing two firms."""
-    names = ("nachname", "vorname", "titel", "anrede", "geburtsdatum", "adresseStreet", "adresseCity", "adresseCountry")
-    parties = [await firm.party(one["id"]) for one in await firm.parties()]
-    left = [
-        (*(one.get(name) for name in names), bool(one["betnr"]), _values(one, "phoneNumber"), _values(one, "emailAddress"))
-        for one in parties
-    ]
-    right = [
-        (
-            *(row[name] for name in ("name", "vorname", "titel", "anrede", "geburtsdatum", "zusatzFeld1")),
-            [(one["strasse"], one["ort"], one["land"]) for one in row["adressen"]],
-            sorted(one["tlf"] for one in row["kommunikation"] if one["tlf"]),
-            sorted(one["iban"] for one in row["bankverbindungen"]),
-        )
-        for row in firm.advoware.state()["beteiligte"]
-    ]
-    ibans = sorted((one["iban"], bool(one["advowareId"])) for one in await firm.accounts())
-    holds = [await firm.whys(pair) for pair in Pair]
-    return {
-        "left": sorted(left, key=str),
-        "right": sorted(right, key=str),
-        "ibans": ibans,
-        "holds": holds,
-        "tasks": sorted(str(one["status"]) for one in await firm.tasks()),
-    }
-
-
-def _values(party: Mapping[str, Any], kind: str) -> list[str]:
-    return sorted(one[kind] for one in party[f"{kind}Data"])
-
-
 def phone(*numbers: str) -> list[dict[str, Any]]:
     """EspoCRM's list of numbers, the first one primary."""
     return [{"phoneNumber": one, "primary": n == 0, "type": "Office"} for n, one in enumerate(numbers)]
@@ -411,8 +306,3 @@ def phone(*numbers: str) -> list[dict[str, Any]]:
 def mail(*addresses: str) -> list[dict[str, Any]]:
     """EspoCRM's list of mail addresses, the first one primary."""
     return [{"emailAddress": one, "primary": n == 0} for n, one in enumerate(addresses)]
-
-
-def bodies(calls: Iterable[Call]) -> list[Any]:
-    """What the calls carried."""
-    return [json.loads(call.body) for call in calls]
