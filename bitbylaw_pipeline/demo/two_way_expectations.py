@@ -24,7 +24,7 @@ from bitbylaw_pipeline.demo.two_way_story import (
 )
 from bitbylaw_pipeline.inbox.two_way_desk import PairCounts
 from bitbylaw_pipeline.sandbox.samples.advoware import ONLY_IN_ESPOCRM, SECOND_NUMBER, TWICE_IN_ADVOWARE
-from bitbylaw_pipeline.sandbox.samples.matters import person_betnr, person_record_id
+from bitbylaw_pipeline.sandbox.samples.matters import person_betnr, person_konto, person_record_id
 
 ADVOWARE = "advoware"
 ARRIVES_WITHIN_SECONDS = 20.0
@@ -44,7 +44,9 @@ def check_in_step(two_way: TwoWayPicture) -> list[Verdict]:
         ),
         verdict("no party is without its counterpart, but those that look alike", list(_unlinked(two_way))),
         verdict("the parties' bank accounts are the same on both sides", list(_accounts(two_way))),
-        verdict("each matter names the Akte with its number", list(_akten(two_way))),
+        verdict(
+            f"each of {len(two_way.matters)} matters names the Akte with its number", list(_akten(two_way))
+        ),
     ]
 
 
@@ -56,10 +58,15 @@ def check_first_pass(two_way: TwoWayPicture) -> list[Verdict]:
         party for party in two_way.in_espocrm.values() if party.betnr and 21_000 <= party.betnr < 22_000
     ]
     held = {one.subject for one in two_way.hold_of("beteiligte", "ambiguous_match")}
+    accounts = {konto.iban for person in ONLY_IN_ESPOCRM if (konto := person_konto(person)) is not None}
+    arrived = {iban for party in made if party.betnr for iban in two_way.in_advoware[party.betnr].ibans}
     return [
         Verdict(
             len(made) == len(ONLY_IN_ESPOCRM),
             f"{len(made)} parties that only EspoCRM had are at Advoware, each once",
+        ),
+        Verdict(
+            bool(accounts) and accounts == arrived, "an account that only EspoCRM had is at Advoware, too"
         ),
         Verdict(
             len(from_advoware) == 3, f"{len(from_advoware)} parties that only Advoware had are in EspoCRM"

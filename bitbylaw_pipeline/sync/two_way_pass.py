@@ -250,6 +250,9 @@ class LinkPass:
             link = link.with_side(side, version=echo.stamp)
         # A refused key or a busy system says nothing about this record.
         fail_count = link.fail_count + isinstance(failed, Permanent) if failed else 0
+        if self._state_after(fail_count) is LinkState.QUARANTINED:
+            # Told, and kept until somebody releases it: nobody would see why its edits travel no longer.
+            self._hold("quarantined")
         self.result.is_agreed |= bool(echoes)
         await self._store(
             replace(

@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
+from bitbylaw_pipeline.demo.employee import Employee
 from bitbylaw_pipeline.demo.expectations import Verdict
+from bitbylaw_pipeline.demo.ledgers import Ledgers
+from bitbylaw_pipeline.demo.passes import DagsterPasses
+from bitbylaw_pipeline.demo.proxy_visit import Visit
 from bitbylaw_pipeline.demo.two_way_expectations import (
     LOOK_ALIKES,
     check_changes,
     check_first_pass,
     check_in_step,
+    check_story_told,
+    is_offline_noticed,
 )
 from bitbylaw_pipeline.demo.two_way_picture import Party, TwoWayPicture, compact
 from bitbylaw_pipeline.demo.two_way_story import (
@@ -28,11 +34,14 @@ from bitbylaw_pipeline.demo.two_way_story import (
     NEW_STREET,
     NEW_TITLE,
     TITLE,
+    TwoWayStory,
 )
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView, PairCounts
+from bitbylaw_pipeline.inbox.work_queue import StreamSummary
 from bitbylaw_pipeline.sandbox.samples.advoware import ONLY_IN_ESPOCRM, SECOND_NUMBER, TWICE_IN_ADVOWARE
 from bitbylaw_pipeline.sandbox.samples.matters import person_betnr, person_konto, person_record_id
 from bitbylaw_pipeline.sandbox.samples.persons import PERSONS, Person
+from tests.demo.test_expectations import tidy as tidy_documents
 
 FIRMS = (21_001, 21_002, 21_003)
 NEW_NUMBERS = {person: 104_860 + number for number, person in enumerate(ONLY_IN_ESPOCRM)}
@@ -133,6 +142,12 @@ def test_a_tidy_picture_is_right() -> None:
     assert [one for one in judged(tidy()) if not one.is_ok] == []
 
 
+def _without_new_account(two_way: TwoWayPicture) -> TwoWayPicture:
+    betnr = NEW_NUMBERS[ONLY_IN_ESPOCRM[0]]
+    party = replace(two_way.in_advoware[betnr], ibans=frozenset())
+    return replace(two_way, in_advoware={**two_way.in_advoware, betnr: party})
+
+
 WRONGS: dict[str, tuple[str, Callable[[TwoWayPicture], TwoWayPicture]]] = {
     "another name": ("agree on each", in_advoware(PERSONS[0], name=("X",))),
     "another town": ("agree on each", in_advoware(PERSONS[0], address=("X",))),
@@ -147,8 +162,9 @@ WRONGS: dict[str, tuple[str, Callable[[TwoWayPicture], TwoWayPicture]]] = {
     "an account is not linked": (
         "bank accounts", lambda t: replace(t, counts={**t.counts, "bankverbindungen": PairCounts(active=1)}),
     ),
-    "no Akte": ("names the Akte", lambda t: replace(t, matters={26_100: None})),
-    "another Akte": ("names the Akte", lambda t: replace(t, matters={26_100: 40_301})),
+    "a new party's account is missing": ("only EspoCRM had is at Advoware", _without_new_account),
+    "no Akte": ("matters names the Akte", lambda t: replace(t, matters={26_100: None})),
+    "another Akte": ("matters names the Akte", lambda t: replace(t, matters={26_100: 40_301})),
     "not made at Advoware": (
         "only EspoCRM had", lambda t: replace(t, in_advoware=without(t.in_advoware, 104_860)),
     ),
@@ -176,3 +192,60 @@ def test_each_thing_wrong_is_found(name: str) -> None:
     about, spoil = WRONGS[name]
     failed = [one.says for one in judged(spoil(tidy())) if not one.is_ok]
     assert any(about in says for says in failed), failed
+
+
+def told() -> TwoWayStory:
+    """A story whose proxy, passes and last ledger are all as they must be."""
+    visit = Visit(read=200, is_read_right=True, without_key=401, write=403, tricks=[400, 403])
+    return TwoWayStory(
+        Employee("http://127.0.0.1:1"),
+        DagsterPasses("http://127.0.0.1:1"),
+        Ledgers(()),
+        "",
+        lambda: None,
+        runs=["a", "b"],
+        visit=visit,
+        tricks_that_got_through=[],
+        quiet_writes=[],
+        arrival_seconds=2.0,
+    )
+
+
+def test_a_story_told_well_is_right() -> None:
+    """Every expectation holds."""
+    assert [one for one in check_story_told(told()) if not one.is_ok] == []
+
+
+@pytest.mark.parametrize(
+    ("about", "spoiled"),
+    [
+        ("passes", {"failed_runs": ["b"]}),
+        ("was at Advoware", {"arrival_seconds": None}),
+        ("was at Advoware", {"arrival_seconds": 60.0}),
+        ("passes a read on", {"visit": Visit(502, False, 401, 403, [400])}),
+        ("passes a read on", {"visit": Visit(200, False, 401, 403, [400])}),
+        ("passes a read on", {"visit": Visit(200, True, 200, 403, [400])}),
+        ("refuses a write", {"visit": Visit(200, True, 401, 200, [400])}),
+        ("tricks", {"visit": Visit(200, True, 401, 403, [400, 502])}),
+        ("tricks", {"tricks_that_got_through": ["/relay/../Token"]}),
+        ("writes nothing", {"quiet_writes": ["PUT /relay/api/v1/advonet/Beteiligte/{id}"]}),
+    ],
+)
+def test_each_thing_told_wrong_is_found(about: str, spoiled: dict[str, Any]) -> None:
+    """Its own expectation fails."""
+    failed = [one.says for one in check_story_told(replace(told(), **spoiled)) if not one.is_ok]
+    assert any(about in says for says in failed), failed
+
+
+def test_an_offline_connector_counts_as_noticed_only_with_the_edit_waiting() -> None:
+    """Advoware is left alone, the edit stands in EspoCRM and not at Advoware, and its work is still open."""
+    after = tidy()
+    betnr = person_betnr(NEW_MAIL)
+    before = replace(after.in_advoware[betnr], emails=frozenset({"OLD@X"}))
+    waiting = replace(after, in_advoware={**after.in_advoware, betnr: before}, paused=frozenset({"advoware"}))
+    queue = {"beteiligte": StreamSummary(1, 0, 0, 0, None)}
+    picture = replace(tidy_documents(), two_way=waiting, queue=queue)
+    assert is_offline_noticed(picture)
+    assert not is_offline_noticed(replace(picture, queue={}))
+    assert not is_offline_noticed(replace(picture, two_way=replace(waiting, paused=frozenset())))
+    assert not is_offline_noticed(replace(picture, two_way=replace(waiting, in_advoware=after.in_advoware)))

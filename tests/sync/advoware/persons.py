@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.sync.advoware.world import Firm, mail, phone
+from tests.sync.advoware.contacts import mail, phone
+from tests.sync.advoware.world import Firm
 
 NUMBER = "+493023125001"
 MAIL = "kallenbrink@kanzlei-probe.example"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tests.sync.advoware.accounts import IBAN
+from tests.sync.advoware.contacts import mail, phone
 from tests.sync.advoware.persons import NUMBER, linked_person
-from tests.sync.advoware.world import Firm, mail, phone
+from tests.sync.advoware.world import Firm
 
 BIRTH = "1980-01-02"
 PLACE = {

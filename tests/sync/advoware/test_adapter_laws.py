@@ -17,8 +17,9 @@ from bitbylaw_pipeline.domain.two_way_link import Record
 from bitbylaw_pipeline.sync.beteiligte_advoware import AdvowareBeteiligteSide
 from bitbylaw_pipeline.sync.beteiligte_espocrm import EspoBeteiligteSide
 from bitbylaw_pipeline.sync.beteiligte_policy import BETEILIGTE
+from tests.sync.advoware.contacts import phone
 from tests.sync.advoware.persons import linked_person
-from tests.sync.advoware.world import Firm, in_firm, phone
+from tests.sync.advoware.world import Firm, in_firm
 
 LAWS = settings(
     max_examples=20,

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from bitbylaw_pipeline.domain.errors import Permanent
+from tests.sync.advoware.contacts import phone
 from tests.sync.advoware.persons import NUMBER, linked_person
 from tests.sync.advoware.wire import bodies
-from tests.sync.advoware.world import PARTY, Firm, in_firm, phone
+from tests.sync.advoware.world import PARTY, Firm, in_firm
 
 
 def test_the_country_of_an_address_becomes_one_task_that_closes_itself(tmp_path: Path) -> None:

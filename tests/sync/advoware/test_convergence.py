@@ -14,7 +14,8 @@ from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.domain.two_way_link import LinkState, units_of
 from bitbylaw_pipeline.sync.beteiligte_policy import BANKVERBINDUNGEN, BETEILIGTE
 from bitbylaw_pipeline.sync.two_way_pairs import Pair
-from tests.sync.advoware.world import ACCOUNT, PARTY, PREFIX, Firm, in_firm, mail, phone
+from tests.sync.advoware.contacts import mail, phone
+from tests.sync.advoware.world import ACCOUNT, PARTY, PREFIX, Firm, in_firm
 
 POLICIES = {Pair.BETEILIGTE: BETEILIGTE, Pair.BANKVERBINDUNGEN: BANKVERBINDUNGEN}
 IBANS = ("DE38001201000007300274", "DE89370400440532013000", "DE02120300000000202051")

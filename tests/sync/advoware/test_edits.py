@@ -6,9 +6,10 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+from tests.sync.advoware.contacts import mail, phone
 from tests.sync.advoware.persons import NUMBER, linked_person
 from tests.sync.advoware.wire import bodies
-from tests.sync.advoware.world import Firm, in_firm, mail, phone
+from tests.sync.advoware.world import Firm, in_firm
 
 
 def test_the_same_field_on_both_sides_is_held_and_the_rest_flows(tmp_path: Path) -> None:
@@ -239,5 +240,25 @@ def test_a_write_is_one_call_for_each_part_and_carries_the_edit_alone(tmp_path: 
         await firm.sweep()
         sent: list[Any] = bodies(firm.writes())
         assert sent == [{"titel": "Dr."}]
+
+    in_firm(tmp_path, story)
+
+
+def test_an_event_that_mixes_our_write_with_an_edit_carries_the_edit_alone(tmp_path: Path) -> None:
+    """E1: the webhook about our own write and a person's edit: only the edit travels, however often it is told."""
+
+    async def story(firm: Firm) -> None:
+        record, betnr = await linked_person(firm)
+        firm.edit_advoware(betnr, titel="Dr.")
+        await firm.sync(record)
+        await firm.edit_party(record, anrede="Frau")
+        firm.calls.clear()
+        for _ in range(3):
+            await firm.sync(record)
+        (sent,) = bodies(firm.writes())
+        assert sent["anrede"] == "Frau"
+        assert sent["titel"] == "Dr."
+        assert firm.at_advoware(betnr)["titel"] == (await firm.party(record))["titel"] == "Dr."
+        await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)

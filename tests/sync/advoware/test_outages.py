@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from bitbylaw_pipeline.domain.errors import SyncError, Unreachable
+from bitbylaw_pipeline.inbox import two_way_desk
+from bitbylaw_pipeline.sync.two_way_pairs import Pair
 from tests.sync.advoware.persons import linked_person
 from tests.sync.advoware.picture import picture
 from tests.sync.advoware.stories import STORIES, edits_of_several_parts, new_in_advoware, new_in_espocrm
@@ -125,7 +127,7 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize("status", [502, 500, 0], ids=["502", "500", "lost"])
+@pytest.mark.parametrize("status", [502, 0], ids=["502", "lost"])
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_whose_answer_is_lost_is_made_once(tmp_path: Path, name: str, status: int) -> None:
     """5xx or silence after the write was carried out, for each kind of write on either side: the end is the same."""
@@ -208,5 +210,28 @@ def test_one_party_that_cannot_be_written_stops_no_other(tmp_path: Path) -> None
         await firm.sweep()
         await firm.sweep()
         assert firm.at_advoware(betnr)["titel"] == "Dr."
+
+    in_firm(tmp_path, story)
+
+
+def test_a_record_that_is_refused_again_and_again_is_set_aside_and_told(tmp_path: Path) -> None:
+    """After five refusals nothing more is sent for it, a person sees that, and a release lets it go on."""
+
+    async def story(firm: Firm) -> None:
+        record, betnr = await linked_person(firm)
+        firm.fail("advoware", ROW, method="PUT", status=400)
+        await firm.edit_party(record, titel="Dr.")
+        for _ in range(8):
+            await firm.sweep()
+        assert len(firm.writes("advoware")) == 5
+        assert await firm.whys() == ["quarantined"]
+        firm.mend()
+        link = (await firm.holds())[0].subject
+        await firm.database.run(
+            lambda c: two_way_desk.release_quarantine(c, firm.clock(), Pair.BETEILIGTE.value, link)
+        )
+        await firm.sweep()
+        assert firm.at_advoware(betnr)["titel"] == "Dr."
+        assert await firm.whys() == []
 
     in_firm(tmp_path, story)

@@ -17,8 +17,9 @@ from bitbylaw_pipeline.sandbox.samples.matters import person_betnr, person_konto
 from bitbylaw_pipeline.sandbox.samples.persons import PERSONS
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document
 from bitbylaw_pipeline.sync.two_way_pairs import Pair
+from tests.sync.advoware.contacts import phone
 from tests.sync.advoware.wire import bodies
-from tests.sync.advoware.world import ACCOUNT, PARTY, PREFIX, Firm, in_firm, phone
+from tests.sync.advoware.world import ACCOUNT, PARTY, PREFIX, Firm, in_firm
 
 TO_ESPOCRM = {
     PARTY: {
