@@ -46,12 +46,20 @@ class ContactList:
         return first != second
 
     def written(self, items: Any, values: Iterable[str]) -> list[Item]:
-        """The list to send so that exactly `values` stay: what was there keeps its spelling, type and flags."""
+        """The list to send so that exactly `values` stay: what was there keeps its type and flags, a mail its spelling.
+
+        A number in the local form, from an old import say, goes along in the international one: EspoCRM refuses the
+        whole list for it (`facts/espocrm.md` 4), and the party could never be changed again.
+        """
         there = {self.identity(str(item[self.key])): item for item in _items(items, self.key)}
         made: list[Item] = []
         for value in self.as_stored(values):
             old = there.get(self.identity(value))
-            made.append(self._new(value) if old is None else {**old, "primary": old.get("primary") is True})
+            if old is None:
+                made.append(self._new(value))
+                continue
+            kept = phone_as_stored(str(old[self.key]), self.country) if self.country else old[self.key]
+            made.append({**old, self.key: kept, "primary": old.get("primary") is True})
         if made and not any(item["primary"] for item in made):
             made[0]["primary"] = True
         return made

@@ -18,6 +18,9 @@ from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.settings import Settings, SettingsError
 
 REPORTED_AGAIN_AFTER = 24 * 3600.0
+MATERIALIZED_AGAIN_AFTER = 15 * 60.0
+"""Dagster shows a check as "Not evaluated" once its asset has been materialized anew: then it is told again, but not
+each minute of a working day."""
 SAMPLE = 20
 """Ids shown of a longer list; the whole list is in `bitbylaw inbox`."""
 
@@ -121,7 +124,12 @@ def build_check_sensor(checks: Sequence[StandingCheck]) -> dg.SensorDefinition:
         except (DatabaseUnavailable, SettingsError) as error:
             return dg.SkipReason(f"{type(error).__name__}: {error}")
         told = _told(context.cursor)
-        news = [(check, finding) for check, finding in found if _is_news(told.get(check.label), finding, now)]
+        made = _materialized_at(context.instance, checks)
+        news = [
+            (check, finding)
+            for check, finding in found
+            if _is_news(told.get(check.label), finding, now, made.get(check.asset, 0.0))
+        ]
         if not news:
             failing = sum(1 for _, finding in found if not finding.passed)
             return dg.SkipReason(f"Nothing new: {len(found) - failing} checks pass, {failing} warn.")
@@ -156,8 +164,25 @@ def _evaluation(check: StandingCheck, finding: Finding) -> dg.AssetCheckEvaluati
     )
 
 
-def _is_news(told: tuple[str, float] | None, finding: Finding, now: float) -> bool:
-    return told is None or told[0] != finding.digest or now - told[1] >= REPORTED_AGAIN_AFTER
+def _materialized_at(
+    instance: dg.DagsterInstance, checks: Sequence[StandingCheck]
+) -> dict[dg.AssetKey, float]:
+    """When each check's asset was last materialized, in UTC epoch seconds."""
+    found = {}
+    for record in instance.get_asset_records(list({check.asset for check in checks})):
+        last = record.asset_entry.last_materialization_record
+        if last is not None:
+            found[record.asset_entry.asset_key] = last.timestamp
+    return found
+
+
+def _is_news(told: tuple[str, float] | None, finding: Finding, now: float, materialized_at: float) -> bool:
+    if told is None or told[0] != finding.digest:
+        return True
+    silent = now - told[1]
+    return silent >= REPORTED_AGAIN_AFTER or (
+        silent >= MATERIALIZED_AGAIN_AFTER and materialized_at > told[1]
+    )
 
 
 def _told(cursor: str | None) -> dict[str, tuple[str, float]]:

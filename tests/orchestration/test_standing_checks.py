@@ -18,6 +18,7 @@ from bitbylaw_pipeline.orchestration.queue_checks import (
     parked_check,
 )
 from bitbylaw_pipeline.orchestration.standing_checks import (
+    MATERIALIZED_AGAIN_AFTER,
     REPORTED_AGAIN_AFTER,
     Finding,
     Moment,
@@ -139,6 +140,20 @@ def test_unchanged_answer_is_reported_once_a_day(bench: Workbench) -> None:
     aged = json.dumps(
         {
             label: (digest, at - REPORTED_AGAIN_AFTER)
+            for label, (digest, at) in json.loads(first.cursor).items()
+        }
+    )
+    assert len(tick(bench, aged).asset_events) == 2
+
+
+def test_a_check_is_told_again_after_its_asset_was_made_anew(bench: Workbench) -> None:
+    """Dagster shows an older answer as not evaluated: it is repeated a quarter of an hour later, and only then."""
+    first = tick(bench, None)
+    bench.instance.report_runless_asset_event(dg.AssetMaterialization(FILES, partition="a"))
+    assert tick(bench, first.cursor).asset_events == []
+    aged = json.dumps(
+        {
+            label: (digest, at - MATERIALIZED_AGAIN_AFTER)
             for label, (digest, at) in json.loads(first.cursor).items()
         }
     )

@@ -29,6 +29,8 @@ PLAIN = [
     and case["expected_writes"]
     and not {"observe", "race", "steps"} & set(case)
     and len(case["left"]) < 8
+    # A copy that carries the very marker under which a lost create is searched cannot be told from it.
+    and case["name"] != "two_copies_of_one_marker_are_new"
 ]
 BUSY: dict[str, Any] = {
     "base": {
