@@ -30,13 +30,26 @@ def approve_deletes(pair: str, side: str, number: int) -> None:
 
     It is planned anew then; if there are more than N, none is done. Used once.
     """
-    settings = load_settings()
-    with open_state(settings) as database:
-        database.run_sync(
-            lambda c: two_way_desk.approve_deletes(c, database.now(c), pair, Side(side), number)
-        )
+    _approve(pair, side, number, "delete")
+
+
+@click.command("approve-updates")
+@click.argument("pair", type=PAIRS)
+@click.argument("side", type=click.Choice(tuple(SIDES)))
+@click.argument("number", type=click.IntRange(min=1), metavar="N")
+def approve_updates(pair: str, side: str, number: int) -> None:
+    """Allow the next pass over PAIR at most N updates on SIDE (left: EspoCRM, right: Advoware).
+
+    For when a third of all records really has changed at once. Used once.
+    """
+    _approve(pair, side, number, "update")
+
+
+def _approve(pair: str, side: str, number: int, op: str) -> None:
+    with open_state(load_settings()) as database:
+        database.run_sync(lambda c: two_way_desk.approve(c, database.now(c), pair, Side(side), number, op))
     # The single records are not wanted: each by itself would go past the ceiling.
-    screen().print(f"The next pass over {pair} may delete up to {number} records in {SIDES[side]}.")
+    screen().print(f"The next pass over {pair} may {op} up to {number} records in {SIDES[side]}.")
     screen().print(f"That is within 15 minutes, or now with bitbylaw pass {pair}.")
 
 

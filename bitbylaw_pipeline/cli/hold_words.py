@@ -50,8 +50,10 @@ _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
             "Too many deletes at once: bitbylaw approve-deletes PAIR SIDE N allows them."
         ),
         "update_guard": Meaning(
-            "Too many changes at once, as after a restore: bitbylaw sync PAIR ID does one."
+            "Too many changes at once, as after a restore: bitbylaw approve-updates PAIR SIDE N allows them."
         ),
+        "quarantined": Meaning("Refused five times: left alone until bitbylaw release PAIR LINK."),
+        "iban_invalid": Meaning("Its IBAN cannot be one: put it right in that system. Ends by itself."),
         "side_empty": Meaning("A whole side is empty: nothing is deleted for that. Ends by itself."),
         "task": Meaning("That system cannot take it: do it there by hand. Ends once both agree."),
         "loop": Meaning(

@@ -31,6 +31,7 @@ _COMMANDS = {
     "conflicts": ("conflicts:conflicts", "List what was changed on both sides."),
     "resolve": ("resolve:resolve", "Answer a hold, or acknowledge a notice."),
     "approve-deletes": ("approvals:approve_deletes", "Allow the next pass a number of deletes."),
+    "approve-updates": ("approvals:approve_updates", "Allow the next pass a number of updates."),
     "release": ("approvals:release", "Let a link out of quarantine."),
     "doctor": ("doctor:doctor", "Check every system, key, right, field and webhook; say what to do."),
     "setup-espocrm": ("setup_espocrm:setup_espocrm", "Register the webhooks in EspoCRM; name what it lacks."),

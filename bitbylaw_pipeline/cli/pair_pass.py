@@ -130,7 +130,7 @@ async def _plan(settings: Settings, pairs: Sequence[Pair]) -> dict[str, list[str
         found: dict[str, list[str]] = {}
         for pair in pairs:
             wants: tuple[str, ...] = ()
-            if pair is Pair.BETEILIGTE and not advoware.client.lists_beteiligte:
+            if not advoware.client.lists_beteiligte:
                 wants = await advoware.pairs.oldest_unseen(SHARE_OF_A_DAY)
             reconciler = await advoware.pairs.reconciler(pair, shared, wants=wants)
             found[pair.value] = (await reconciler.plan()).lines

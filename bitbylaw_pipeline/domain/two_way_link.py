@@ -41,6 +41,10 @@ class Settled:
     fields: Fields
 
 
+LEFT_FOR_LATER = "left_for_later"
+"""Why a record is withheld that another pass looks at: nothing is wrong with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What one look at a side showed.
@@ -137,6 +141,8 @@ class Policy:
     approved_deletes: Mapping[Side, int] = field(default_factory=dict)
     holds_unmatched_bootstrap: bool = True
     undelete: Undelete = Undelete.RECREATE
+    told: frozenset[str] = frozenset()
+    """Reasons for withholding a record that a person has to hear of."""
     quarantine_after: int = 5
     update_guard: Guard | None = None
     units: dict[frozenset[str], list[Unit]] = field(

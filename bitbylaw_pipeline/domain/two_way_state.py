@@ -35,7 +35,8 @@ class Snapshot:
     """One pair's state at the begin of a run.
 
     `links` are those asked for; `linked` holds the ids of all links by side. `decisions`: hold subject -> why -> what a
-    person said. `approved_deletes` is a ceiling for the next run. `now` is UTC epoch seconds by the store's clock.
+    person said. `approved_deletes` and `approved_updates` are ceilings for the next run. `now` is UTC epoch seconds by
+    the store's clock.
     """
 
     links: Sequence[Link]
@@ -43,6 +44,7 @@ class Snapshot:
     active_links: int
     decisions: Mapping[str, Mapping[str, Decision]]
     approved_deletes: Mapping[Side, int]
+    approved_updates: Mapping[Side, int]
     now: float
 
 

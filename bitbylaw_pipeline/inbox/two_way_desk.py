@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import LinkState
 from bitbylaw_pipeline.domain.two_way_state import Decision
+from bitbylaw_pipeline.inbox import two_way_holds
 from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.schema import (
     IS_OPEN_CONFLICT,
@@ -160,11 +161,17 @@ def acknowledge(connection: Connection, hold_id: str) -> None:
     connection.execute(delete(sync_hold).where(sync_hold.c.id == hold_id))
 
 
-def approve_deletes(connection: Connection, now: float, pair: str, side: Side, ceiling: int) -> None:
-    """Allows the pair's next run up to so many deletes on that side. Raises Refused for a ceiling below 1."""
+def approve(
+    connection: Connection, now: float, pair: str, side: Side, ceiling: int, op: str = "delete"
+) -> None:
+    """Allows the pair's next run up to so many deletes (or updates: "update") on that side.
+
+    Raises Refused for a ceiling below 1.
+    """
     if ceiling < 1:
-        raise Refused("Say how many deletes the next run may do at most: a number above 0.")
-    given = insert(sync_approval).values(pair=pair, side=side.value, ceiling=ceiling, approved_at=now)
+        raise Refused(f"Say how many {op}s the next run may do at most: a number above 0.")
+    name = two_way_holds.approval_name(side, op)
+    given = insert(sync_approval).values(pair=pair, side=name, ceiling=ceiling, approved_at=now)
     connection.execute(
         given.on_conflict_do_update(
             index_elements=[sync_approval.c.pair, sync_approval.c.side],

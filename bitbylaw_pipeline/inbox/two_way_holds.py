@@ -102,14 +102,21 @@ def decisions(connection: Connection, cipher: Cipher, pair: str) -> dict[str, di
     return decided
 
 
-def approved_deletes(connection: Connection, pair: str) -> dict[Side, int]:
-    """How many deletes of a side a person allows the next run."""
-    return {Side(row.side): row.ceiling for row in _APPROVED(connection, {"of_pair": pair})}
+def approval_name(side: Side, op: str) -> str:
+    """What is allowed, in the column `side`: "left" is deletes on the left, "left:update" updates there."""
+    return side.value if op == "delete" else f"{side.value}:{op}"
 
 
-def use_approvals(connection: Connection, pair: str, sides: Iterable[Side]) -> None:
+def approved(connection: Connection, pair: str, op: str) -> dict[Side, int]:
+    """How many deletes ("delete") or updates ("update") of a side a person allows the next run."""
+    ceilings = {row.side: row.ceiling for row in _APPROVED(connection, {"of_pair": pair})}
+    return {side: ceilings[name] for side in Side if (name := approval_name(side, op)) in ceilings}
+
+
+def use_approvals(connection: Connection, pair: str, sides: Iterable[Side], op: str = "delete") -> None:
     """Forgets what was allowed for these sides."""
-    _USE_APPROVALS(connection, {"of_pair": pair, "sides": to_json(side.value for side in sides)})
+    names = [approval_name(side, op) for side in sides]
+    _USE_APPROVALS(connection, {"of_pair": pair, "sides": to_json(names)})
 
 
 def _row(hold: Hold) -> dict[str, Any]:

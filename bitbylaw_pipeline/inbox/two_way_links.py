@@ -84,6 +84,14 @@ _WITH_IDS = Prepared(
     )
 )
 _IDS = Prepared(select(sync_link.c.left_id, sync_link.c.right_id).where(_IS_PAIR))
+_ACTIVE_IDS = Prepared(
+    select(sync_link.c.left_id, sync_link.c.right_id).where(
+        _IS_PAIR,
+        sync_link.c.state == LinkState.ACTIVE.value,
+        sync_link.c.left_id.is_not(None),
+        sync_link.c.right_id.is_not(None),
+    )
+)
 _COUNT_ACTIVE = Prepared(
     select(func.count()).select_from(sync_link).where(_IS_PAIR, sync_link.c.state == LinkState.ACTIVE.value)
 )
@@ -116,6 +124,12 @@ def linked_ids(connection: Connection, pair: str) -> dict[Side, frozenset[str]]:
         Side.LEFT: frozenset(row.left_id for row in rows if row.left_id is not None),
         Side.RIGHT: frozenset(row.right_id for row in rows if row.right_id is not None),
     }
+
+
+def active_ids(connection: Connection, pair: str) -> dict[str, str]:
+    """Left id -> right id of the pair's active links: no value is decrypted for it."""
+    rows = _ACTIVE_IDS(connection, {"of_pair": pair}).all()
+    return {row.left_id: row.right_id for row in rows}
 
 
 def count_active(connection: Connection, pair: str) -> int:

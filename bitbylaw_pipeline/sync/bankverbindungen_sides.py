@@ -19,7 +19,13 @@ from bitbylaw_pipeline.clients.espocrm_field_mapping import FieldMapping
 from bitbylaw_pipeline.domain.errors import NotFound
 from bitbylaw_pipeline.domain.iban import is_iban
 from bitbylaw_pipeline.domain.three_way import Fields
-from bitbylaw_pipeline.domain.two_way_link import Capabilities, Observation, Record, Settled
+from bitbylaw_pipeline.domain.two_way_link import (
+    LEFT_FOR_LATER,
+    Capabilities,
+    Observation,
+    Record,
+    Settled,
+)
 from bitbylaw_pipeline.sync.beteiligte_advoware import PartyList
 from bitbylaw_pipeline.sync.two_way_adapter import Taken
 
@@ -30,13 +36,17 @@ NO_PARENT, NO_IBAN = "parent_not_linked", "iban_invalid"
 
 
 class EspoBankSide:
-    """EspoCRM's accounts; `betnrs` maps its linked parties to Advoware's."""
+    """EspoCRM's accounts; `betnrs` maps its linked parties to Advoware's.
+
+    `scope` are the parties (betNr) whose accounts this pass is about; None: all.
+    """
 
     def __init__(
         self,
         records: BankverbindungRecords,
         mapping: FieldMapping,
         betnrs: Mapping[str, str],
+        scope: frozenset[str] | None,
         *,
         has_key_field: bool,
         notes_partner: bool,
@@ -45,6 +55,7 @@ class EspoBankSide:
         self._records = records
         self._mapping = mapping
         self._betnrs = betnrs
+        self._scope = scope
         self._parties = {betnr: party for party, betnr in betnrs.items()}
         self._sees_all = sees_all
         self._has_noted = False
@@ -57,12 +68,15 @@ class EspoBankSide:
         )
 
     @classmethod
-    async def open(cls, records: BankverbindungRecords, betnrs: Mapping[str, str]) -> EspoBankSide:
+    async def open(
+        cls, records: BankverbindungRecords, betnrs: Mapping[str, str], scope: frozenset[str] | None = None
+    ) -> EspoBankSide:
         """Reads the metadata and our rights. Raises the errors of `domain.errors`."""
         return cls(
             records,
             await records.mapping(),
             betnrs,
+            scope,
             has_key_field=await records.has_key_field(),
             notes_partner=await records.has_id_field(),
             sees_all=await records.may_read_all(),
@@ -87,7 +101,7 @@ class EspoBankSide:
             why = self._why_withheld(one)
             if why:
                 withheld[one.id] = why
-            if why != NO_PARENT:
+            if why in ("", NO_IBAN):
                 # Also one that cannot be read: its party has an account.
                 items[one.id] = self._record(one)
         return Observation(items, withheld=withheld, complete=self._sees_all)
@@ -133,6 +147,8 @@ class EspoBankSide:
     def _why_withheld(self, one: BankRecord) -> str:
         if one.beteiligte_id not in self._betnrs:
             return NO_PARENT
+        if self._scope is not None and self._betnrs[str(one.beteiligte_id)] not in self._scope:
+            return LEFT_FOR_LATER
         return "" if is_iban(_text(one.fields.get("iban"))) else NO_IBAN
 
     def _record(self, one: BankRecord) -> Record:
@@ -152,10 +168,17 @@ class EspoBankSide:
 class AdvowareBankSide:
     """Advoware's accounts, named betNr/id. There is no PUT and no DELETE (`facts/advoware.md` 3.5)."""
 
-    def __init__(self, advoware: Advoware, parties: PartyList, betnrs: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        advoware: Advoware,
+        parties: PartyList,
+        betnrs: Mapping[str, str],
+        scope: frozenset[str] | None = None,
+    ) -> None:
         self._advoware = advoware
         self._parties = parties
-        self._linked = frozenset(betnrs.values())
+        linked = frozenset(betnrs.values())
+        self._linked = linked if scope is None else linked & scope
         self.capabilities = Capabilities(
             update=BANKVERBINDUNG.can_change,
             delete=BANKVERBINDUNG.can_delete,
@@ -173,7 +196,7 @@ class AdvowareBankSide:
         return value
 
     async def observe(self, known: Mapping[str, Settled]) -> Observation:
-        """The accounts of every party; where parties are not listed, those of the linked ones."""
+        """The accounts of every party; where parties are not listed, those of the linked ones in scope."""
         if not self._advoware.lists_beteiligte:
             return await self._observe_linked()
         accounts = {
@@ -220,7 +243,7 @@ class AdvowareBankSide:
             with contextlib.suppress(NotFound):
                 for account in await self._advoware.bankverbindungen(int(betnr)):
                     accounts[int(betnr), account.id] = account
-        # Whole as far as linked parties go, and accounts of others are withheld on both sides.
+        # Whole as far as these parties go, and accounts of others are withheld on the other side, too.
         return self._observation(accounts, complete=True)
 
     def _observation(
@@ -236,7 +259,12 @@ class AdvowareBankSide:
             items[record.id] = record
             if not record.is_in_scope:
                 withheld[record.id] = NO_IBAN
-        return Observation(items, withheld=withheld, complete=complete)
+        return Observation(
+            items,
+            withheld=withheld,
+            complete=complete,
+            covers=lambda record_id: record_id.partition("/")[0] in self._linked,
+        )
 
     def _record(self, betnr: int, account: Bankverbindung) -> Record:
         fields = {name: account.known[name] for name in BANKVERBINDUNG.fields if name in account.known}

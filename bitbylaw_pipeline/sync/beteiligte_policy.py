@@ -66,4 +66,5 @@ BANKVERBINDUNGEN = Policy(
     edit_vs_delete=EditVsDelete.HOLD,
     match=(("partei", "iban"),),
     create_alone=True,
+    told=frozenset({"iban_invalid"}),
 )

@@ -18,6 +18,7 @@ import structlog
 from bitbylaw_pipeline.domain.errors import AuthFailed, SyncError, Unreachable
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import (
+    LEFT_FOR_LATER,
     Hold,
     Link,
     LinkState,
@@ -166,6 +167,7 @@ class Reconciler:
             run, [partial(self._create, run, side, record_id) for side, record_id in matched.new]
         )
         self._hold_records(run, matched)
+        self._hold_withheld(run)
         await self._finish(run, covers, plans)
         return run.report
 
@@ -209,7 +211,10 @@ class Reconciler:
             ),
         )
         report = RunReport(
-            links=len(snapshot.links), withheld=sum(len(observed[side].withheld) for side in Side)
+            links=len(snapshot.links),
+            withheld=sum(
+                1 for side in Side for why in observed[side].withheld.values() if why != LEFT_FOR_LATER
+            ),
         )
         return _Run(observed, seen, snapshot, report, bench, [], [], [], set(), [])
 
@@ -394,7 +399,8 @@ class Reconciler:
                 n for n, (_, plan) in enumerate(plans) if isinstance(plan, MergeFields) and plan.patch(side)
             ]
             old = [n for n in changed if plans[n][0].link.has_base]
-            if guard.withholds(len(old), run.snapshot.active_links):
+            ceiling = run.snapshot.approved_updates.get(side, 0)
+            if len(old) > ceiling and guard.withholds(len(old), run.snapshot.active_links):
                 # As after a restore from a backup: nobody edits a third of all records by hand within minutes.
                 for n in old:
                     plans[n] = (plans[n][0], Held("update_guard"))
@@ -503,6 +509,21 @@ class Reconciler:
             # Every further call would meet the same, and a refused key must not be hammered.
             run.report.stopped_by = error
 
+    def _hold_withheld(self, run: _Run) -> None:
+        """What is withheld keeps the holds it has; a reason that only a person can end becomes one."""
+        by_id = {
+            (side, own): link.link_id
+            for link in run.snapshot.links
+            for side in Side
+            if (own := link.id(side)) is not None
+        }
+        for side in Side:
+            for record_id, why in run.observed[side].withheld.items():
+                subject = by_id.get((side, record_id), link_id_of(side, record_id))
+                run.spared.add(subject)
+                if why in self._policy.told:
+                    run.holds.append(Hold(subject, why, side=side, record_id=record_id))
+
     def _hold_records(self, run: _Run, matched: Matched) -> None:
         run.holds += [
             Hold(link_id_of(side, record_id), why, side=side, record_id=record_id)
@@ -525,17 +546,12 @@ class Reconciler:
             with contextlib.suppress(LinkChanged):
                 await self._store.commit(Changes(links=tuple(chunk)))
         await self._store.replace_holds(HoldChanges(run.holds, covers, spared))
-        used = [
-            side
-            for side in run.snapshot.approved_deletes
-            if any(
-                made.op == "delete" and made.side is side
-                for result in report.results.values()
-                for made in result.made
-            )
-        ]
-        if used:
-            await self._store.use_approvals(used)
+        done = {(made.op, made.side) for result in report.results.values() for made in result.made}
+        snapshot = run.snapshot
+        for op, ceilings in (("delete", snapshot.approved_deletes), ("update", snapshot.approved_updates)):
+            used = [side for side in ceilings if (op, side) in done]
+            if used:
+                await self._store.use_approvals(used, op)
         log.info("reconciled", **report.counts())
 
 

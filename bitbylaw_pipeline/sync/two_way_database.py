@@ -46,7 +46,8 @@ class DatabaseLinkStore:
                 linked=two_way_links.linked_ids(connection, self._pair),
                 active_links=two_way_links.count_active(connection, self._pair),
                 decisions=two_way_holds.decisions(connection, self._cipher, self._pair),
-                approved_deletes=two_way_holds.approved_deletes(connection, self._pair),
+                approved_deletes=two_way_holds.approved(connection, self._pair, "delete"),
+                approved_updates=two_way_holds.approved(connection, self._pair, "update"),
                 now=self._database.now(connection),
             )
 
@@ -79,7 +80,7 @@ class DatabaseLinkStore:
             lambda c: two_way_holds.replace_holds(c, self._database.now(c), self._pair, changes)
         )
 
-    async def use_approvals(self, sides: Iterable[Side]) -> None:
+    async def use_approvals(self, sides: Iterable[Side], op: str = "delete") -> None:
         """See LinkStore."""
         used = frozenset(sides)
-        await self._database.run(lambda c: two_way_holds.use_approvals(c, self._pair, used))
+        await self._database.run(lambda c: two_way_holds.use_approvals(c, self._pair, used, op))

@@ -32,6 +32,7 @@ class MemoryLinkStore:
         self.log: list[LogEntry] = []
         self.decisions: dict[str, dict[str, Decision]] = {}
         self.approved_deletes: dict[Side, int] = {}
+        self.approved_updates: dict[Side, int] = {}
         self.seen: dict[Side, dict[str, int]] = {side: {} for side in Side}
         self.looks = dict.fromkeys(Side, 0)
 
@@ -60,6 +61,7 @@ class MemoryLinkStore:
             active_links=active(self.links.values()),
             decisions=copy.deepcopy(self.decisions),
             approved_deletes=dict(self.approved_deletes),
+            approved_updates=dict(self.approved_updates),
             now=self._clock(),
         )
 
@@ -97,10 +99,10 @@ class MemoryLinkStore:
                 self.decisions.get(hold.subject, {}).pop(hold.why, None)
         self.holds.update(found)
 
-    async def use_approvals(self, sides: Iterable[Side]) -> None:
+    async def use_approvals(self, sides: Iterable[Side], op: str = "delete") -> None:
         """See LinkStore."""
         for side in sides:
-            self.approved_deletes.pop(side, None)
+            (self.approved_deletes if op == "delete" else self.approved_updates).pop(side, None)
 
     def _is_taken(self, link: Link) -> bool:
         return any(

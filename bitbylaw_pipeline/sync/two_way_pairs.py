@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bitbylaw_pipeline.clients.advoware import Advoware
 from bitbylaw_pipeline.clients.espocrm_bankverbindungen import BankverbindungRecords
 from bitbylaw_pipeline.clients.espocrm_beteiligte import BeteiligteRecords
+from bitbylaw_pipeline.domain.errors import NotFound
 from bitbylaw_pipeline.domain.three_way import Side
-from bitbylaw_pipeline.domain.two_way_link import LinkState
+from bitbylaw_pipeline.inbox import two_way_links
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.sync.bankverbindungen_sides import AdvowareBankSide, EspoBankSide
 from bitbylaw_pipeline.sync.beteiligte_advoware import AdvowareBeteiligteSide, PartyList
@@ -60,7 +61,7 @@ class Pairs:
         """The pair's engine; asks EspoCRM for its metadata and our rights. Raises the errors of `domain.errors`.
 
         Where Advoware lists no parties, `wants` are those to read, beside those that a party of EspoCRM without a link
-        (`about` alone, if it is given) names as its own.
+        (`about` alone, if it is given) names as its own; of accounts, those of these parties or of `about`'s.
         """
         shared = parties or self.party_list()
         match pair:
@@ -86,11 +87,12 @@ class Pairs:
                 )
             case Pair.BANKVERBINDUNGEN:
                 betnrs = await self.betnrs()
+                scope = await self._account_scope(betnrs, wants, about)
                 return Reconciler(
                     BANKVERBINDUNGEN,
                     {
-                        Side.LEFT: await EspoBankSide.open(self.bank_records, betnrs),
-                        Side.RIGHT: AdvowareBankSide(self.advoware, shared, betnrs),
+                        Side.LEFT: await EspoBankSide.open(self.bank_records, betnrs, scope),
+                        Side.RIGHT: AdvowareBankSide(self.advoware, shared, betnrs, scope),
                     },
                     self.store(pair),
                     concurrency=CONCURRENCY,
@@ -98,12 +100,22 @@ class Pairs:
 
     async def betnrs(self) -> Mapping[str, str]:
         """EspoCRM's linked parties -> their betNr."""
-        links = (await self.store(Pair.BETEILIGTE).load()).links
-        return {
-            link.left_id: link.right_id
-            for link in links
-            if link.state is LinkState.ACTIVE and link.left_id is not None and link.right_id is not None
-        }
+        return await self.database.run(lambda c: two_way_links.active_ids(c, Pair.BETEILIGTE.value))
+
+    async def _account_scope(
+        self, betnrs: Mapping[str, str], wants: Collection[str], about: str | None
+    ) -> frozenset[str] | None:
+        """Whose accounts are looked at: everybody's where one list shows them, else a part at a time."""
+        if self.advoware.lists_beteiligte or (about is None and not wants):
+            return None
+        if about is None:
+            return frozenset(wants)
+        try:
+            account = await self.bank_records.bankverbindung(about)
+        except NotFound:
+            return frozenset()
+        betnr = betnrs.get(account.beteiligte_id or "")
+        return frozenset() if betnr is None else frozenset({betnr})
 
     async def _linked_and_answered(self) -> tuple[frozenset[str], list[str]]:
         """The parties of Advoware that have a link, and those that a person has named in an answer to a hold."""

@@ -35,6 +35,6 @@ class LinkStore(Protocol):
         """Opens the holds that are new, ends those that are no longer."""
         ...
 
-    async def use_approvals(self, sides: Iterable[Side]) -> None:
-        """The approved deletes of these sides have been used."""
+    async def use_approvals(self, sides: Iterable[Side], op: str = "delete") -> None:
+        """The approved deletes (or updates: "update") of these sides have been used."""
         ...

@@ -53,7 +53,7 @@ class TwoWayStream:
 
     async def describe(self, key: str) -> list[str]:
         """The lines of a trial run that concern this record."""
-        reconciler = await self.pairs.reconciler(self.pair)
+        reconciler = await self.pairs.reconciler(self.pair, about=key)
         report = await reconciler.plan()
         links = await self.pairs.store(self.pair).load(left_ids=[key])
         ids = {f"left:{key}", *(link.link_id for link in links.links)}

@@ -62,7 +62,7 @@ class TwoWaySweep:
     async def _run_pair(self, pair: Pair, parties: PartyList | None) -> PairPass:
         started = self.clock()
         wants: tuple[str, ...] = ()
-        if pair is Pair.BETEILIGTE and not self.pairs.advoware.lists_beteiligte:
+        if not self.pairs.advoware.lists_beteiligte:
             wants = await self.pairs.oldest_unseen(SHARE_OF_A_DAY)
         with counting() as calls:
             reconciler = await self.pairs.reconciler(pair, parties, wants=wants)

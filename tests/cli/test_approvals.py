@@ -36,9 +36,21 @@ def test_deletes_are_approved_up_to_a_number(
     assert result.exit_code == 0, result.output
     assert "up to 7 records in Advoware" in result.output
     database = with_state[1]
-    assert database.read(lambda c: two_way_holds.approved_deletes(c, "beteiligte")) == {Side.RIGHT: 7}
-    assert database.read(lambda c: two_way_holds.approved_deletes(c, "bankverbindungen")) == {}
+    assert database.read(lambda c: two_way_holds.approved(c, "beteiligte", "delete")) == {Side.RIGHT: 7}
+    assert database.read(lambda c: two_way_holds.approved(c, "bankverbindungen", "delete")) == {}
     assert database.read(lambda c: work_queue.summary(c, database.now(c))) == {}
+
+
+def test_updates_are_approved_apart_from_deletes(
+    terminal: Terminal, with_state: tuple[Terminal, Database]
+) -> None:
+    """After a mass change a person lets so many updates of one side through; deletes stay guarded."""
+    result = terminal.run("approve-updates", "beteiligte", "left", "1700")
+    assert result.exit_code == 0, result.output
+    assert "may update up to 1700 records in EspoCRM" in result.output
+    database = with_state[1]
+    assert database.read(lambda c: two_way_holds.approved(c, "beteiligte", "update")) == {Side.LEFT: 1700}
+    assert database.read(lambda c: two_way_holds.approved(c, "beteiligte", "delete")) == {}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +62,7 @@ def test_a_senseless_approval_is_bad_usage(
 ) -> None:
     """Exit code 2, and nothing is approved."""
     assert terminal.run("approve-deletes", *arguments).exit_code == 2
-    assert with_state[1].read(lambda c: two_way_holds.approved_deletes(c, "beteiligte")) == {}
+    assert with_state[1].read(lambda c: two_way_holds.approved(c, "beteiligte", "delete")) == {}
 
 
 def test_a_link_is_let_out_of_quarantine(terminal: Terminal, with_state: tuple[Terminal, Database]) -> None:

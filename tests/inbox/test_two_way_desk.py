@@ -169,10 +169,10 @@ def test_a_conflict_that_ended_with_its_hold_names_who_decided(database: Databas
 def test_approved_deletes_have_a_ceiling(database: Database) -> None:
     """None, or less, would be no approval."""
     with pytest.raises(Refused, match="above 0"):
-        run(database, two_way_desk.approve_deletes, "bank", Side.LEFT, 0)
-    run(database, two_way_desk.approve_deletes, "bank", Side.LEFT, 3)
-    assert database.run_sync(lambda c: two_way_holds.approved_deletes(c, "bank")) == {Side.LEFT: 3}
-    assert database.run_sync(lambda c: two_way_holds.approved_deletes(c, "beteiligte")) == {}
+        run(database, two_way_desk.approve, "bank", Side.LEFT, 0)
+    run(database, two_way_desk.approve, "bank", Side.LEFT, 3)
+    assert database.run_sync(lambda c: two_way_holds.approved(c, "bank", "delete")) == {Side.LEFT: 3}
+    assert database.run_sync(lambda c: two_way_holds.approved(c, "beteiligte", "delete")) == {}
 
 
 def test_a_released_link_starts_with_nothing_held_against_it(database: Database) -> None:

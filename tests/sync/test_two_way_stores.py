@@ -70,7 +70,7 @@ class Trial(Protocol):
     @property
     def store(self) -> LinkStore: ...
     def decide(self, subject: str, why: str, take: str) -> None: ...
-    def approve(self, side: Side, ceiling: int) -> None: ...
+    def approve(self, side: Side, ceiling: int, op: str = "delete") -> None: ...
     def holds(self) -> set[tuple[str, str, str]]: ...
     def open_conflicts(self) -> dict[tuple[str, str], str]: ...
     def conflict_count(self) -> int: ...
@@ -84,8 +84,8 @@ class InMemory:
         hold = self.store.holds[subject, why]
         self.store.decisions.setdefault(subject, {})[why] = Decision(take, hold.digest)
 
-    def approve(self, side: Side, ceiling: int) -> None:
-        self.store.approved_deletes[side] = ceiling
+    def approve(self, side: Side, ceiling: int, op: str = "delete") -> None:
+        (self.store.approved_deletes if op == "delete" else self.store.approved_updates)[side] = ceiling
 
     def holds(self) -> set[tuple[str, str, str]]:
         return {(hold.subject, hold.why, hold.digest) for hold in self.store.holds.values()}
@@ -110,9 +110,9 @@ class InDatabase:
             lambda c: two_way_desk.decide(c, database.now(c), database.cipher, hold.hold_id, take, "b.muster")
         )
 
-    def approve(self, side: Side, ceiling: int) -> None:
+    def approve(self, side: Side, ceiling: int, op: str = "delete") -> None:
         database = self._database
-        database.run_sync(lambda c: two_way_desk.approve_deletes(c, database.now(c), PAIR, side, ceiling))
+        database.run_sync(lambda c: two_way_desk.approve(c, database.now(c), PAIR, side, ceiling, op))
 
     def holds(self) -> set[tuple[str, str, str]]:
         return {(hold.subject, hold.why, hold.digest) for hold in self._listed()}
@@ -343,6 +343,17 @@ def test_approved_deletes_are_used_once(trial: Trial) -> None:
     asyncio.run(trial.store.use_approvals([]))
     asyncio.run(trial.store.use_approvals(Side))
     assert asyncio.run(trial.store.load()).approved_deletes == {}
+
+
+def test_approved_updates_are_apart_from_approved_deletes(trial: Trial) -> None:
+    """A ceiling for updates allows no delete, and using one leaves the other."""
+    trial.approve(Side.LEFT, 5)
+    trial.approve(Side.LEFT, 900, "update")
+    found = asyncio.run(trial.store.load())
+    assert (found.approved_deletes, found.approved_updates) == ({Side.LEFT: 5}, {Side.LEFT: 900})
+    asyncio.run(trial.store.use_approvals([Side.LEFT], "update"))
+    found = asyncio.run(trial.store.load())
+    assert (found.approved_deletes, found.approved_updates) == ({Side.LEFT: 5}, {})
 
 
 def test_the_look_that_showed_a_record_first_is_remembered(trial: Trial) -> None:

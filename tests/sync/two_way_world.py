@@ -88,8 +88,8 @@ class WatchedStore:
         await self.inner.replace_holds(changes)
         self.boundaries.pass_one()
 
-    async def use_approvals(self, sides: Iterable[Side]) -> None:
-        await self.inner.use_approvals(sides)
+    async def use_approvals(self, sides: Iterable[Side], op: str = "delete") -> None:
+        await self.inner.use_approvals(sides, op)
 
 
 class WatchedSystem:

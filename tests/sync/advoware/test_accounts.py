@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.sync.advoware.accounts import BANK, IBAN, OTHER, linked_account
+from tests.sync.advoware.accounts import BANK, IBAN, OTHER, THIRD, linked_account
 from tests.sync.advoware.persons import linked_person
 from tests.sync.advoware.world import ACCOUNT, Firm, in_firm
 
@@ -49,6 +49,51 @@ def test_a_second_account_waits_for_a_person(tmp_path: Path) -> None:
         await firm.sweeps_quietly()
 
     in_firm(tmp_path, story)
+
+
+def test_an_iban_that_cannot_be_one_waits_for_a_person(tmp_path: Path) -> None:
+    """The account is left alone and named, until somebody has put the number right."""
+
+    async def story(firm: Firm) -> None:
+        *_, account = await linked_account(firm)
+        await firm.espo("PUT", f"{ACCOUNT}/{account}", {"iban": "DE00001201000007300274"})
+        await firm.sweep()
+        assert await firm.whys(BANK) == ["iban_invalid"]
+        assert firm.writes() == []
+        await firm.espo("PUT", f"{ACCOUNT}/{account}", {"iban": IBAN})
+        await firm.sweep()
+        assert await firm.whys(BANK) == []
+        await firm.sweeps_quietly()
+
+    in_firm(tmp_path, story)
+
+
+def test_without_a_list_the_accounts_of_a_few_parties_are_read_at_a_time(tmp_path: Path) -> None:
+    """One party's turn costs one call, and an account of each party has crossed within a day."""
+
+    async def story(firm: Firm) -> None:
+        made = []
+        for n in range(3):
+            betnr = firm.in_advoware(f"Probe{n}", "Paul")
+            record = await firm.new_party(f"Probe{n}", "Paul", betnr=betnr)
+            made.append((betnr, record))
+        await firm.sweep()
+        for iban, (_, record) in zip((IBAN, OTHER, THIRD), made, strict=True):
+            await firm.new_account(record, iban)
+        most = 0
+        for _ in range(12):
+            firm.advance(7140.0)
+            firm.calls.clear()
+            await firm.sweep()
+            read = [
+                one for one in firm.calls if one.method == "GET" and one.path.endswith("/Bankverbindungen")
+            ]
+            most = max(most, len({one.path for one in read}))
+        assert most == 1
+        assert [len(firm.rows(betnr, "bankverbindungen")) for betnr, _ in made] == [1, 1, 1]
+        assert await firm.whys(BANK) == []
+
+    in_firm(tmp_path, story, switches={"lists_beteiligte": False}, advoware_lists_beteiligte=False)
 
 
 def test_another_answer_than_create_makes_no_account(tmp_path: Path) -> None:
@@ -99,7 +144,7 @@ def test_an_account_that_cannot_be_read_counts_too(tmp_path: Path) -> None:
         firm.add_row(betnr, "bankverbindungen", iban="DE00 1234")
         await firm.new_account(record, IBAN)
         await firm.sweep()
-        assert await firm.whys(BANK) == ["approval:create"]
+        assert await firm.whys(BANK) == ["approval:create", "iban_invalid"]
         assert firm.writes() == []
 
     in_firm(tmp_path, story)
