@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -27,27 +26,25 @@ from bitbylaw_pipeline.domain.two_way_link import (
     Record,
     Settled,
 )
-from bitbylaw_pipeline.domain.two_way_match import Matched, decide_records, focused, link_id_of, match_records
+from bitbylaw_pipeline.domain.two_way_match import link_id_of
 from bitbylaw_pipeline.domain.two_way_plan import (
     GONE,
-    UNKNOWN,
-    Held,
     LinkPlan,
     MergeFields,
     Nothing,
-    Presence,
-    Remove,
     SideFacts,
-    Unknown,
     task,
     with_stamps,
 )
 from bitbylaw_pipeline.domain.two_way_state import Changes, HoldChanges, LinkChanged, Seen, Snapshot
 from bitbylaw_pipeline.sync.two_way_adapter import Adapter
 from bitbylaw_pipeline.sync.two_way_case import run_case
+from bitbylaw_pipeline.sync.two_way_matching import adopt, hold_records, hold_withheld, match, named
 from bitbylaw_pipeline.sync.two_way_pass import Bench, DeleteCount, LinkPass
-from bitbylaw_pipeline.sync.two_way_recovery import Recovery, Unsettled
+from bitbylaw_pipeline.sync.two_way_planning import guard, planned
 from bitbylaw_pipeline.sync.two_way_report import LinkResult, RunReport
+from bitbylaw_pipeline.sync.two_way_run import Run, chunks
+from bitbylaw_pipeline.sync.two_way_settling import recover
 from bitbylaw_pipeline.sync.two_way_store import LinkStore
 from bitbylaw_pipeline.sync.two_way_words import plan_in_words
 
@@ -61,27 +58,6 @@ LEASE_SECONDS = 300.0
 
 def _random_nonce() -> str:
     return uuid.uuid4().hex
-
-
-@dataclass(slots=True)
-class _Run:
-    """One run's findings on the way."""
-
-    observed: Mapping[Side, Observation]
-    seen: Mapping[Side, Seen]
-    snapshot: Snapshot
-    report: RunReport
-    bench: Bench
-    links: list[Link]
-    holds: list[Hold]
-    dissolved: list[Link]
-    """Links that recovery has taken away: their create never landed."""
-    spared: set[str]
-    """Subjects about which this run could find out nothing."""
-    generations: dict[str, int] | None = field(default=None, init=False)
-    """The last generation under each link name in use, worked out when first asked for."""
-    stamped: list[Link]
-    """Links that need nothing but a newer stamp."""
 
 
 class Reconciler:
@@ -135,10 +111,10 @@ class Reconciler:
             if link.intent is not None:
                 run.report.lines.append(f"{link.link_id}: an unfinished {link.intent.op} is settled first")
         run.links = [link for link in snapshot.links if link.intent is None]
-        plans = await self._planned(run, run.links)
-        self._guard(run, plans)
-        matched = self._match(run, None)
-        self._hold_records(run, matched)
+        plans = await planned(run, run.links)
+        guard(run, plans)
+        matched = match(run, None)
+        hold_records(run, matched)
         run.report.lines += plan_in_words(plans, matched)
         run.report.holds = run.holds
         return run.report
@@ -157,17 +133,17 @@ class Reconciler:
             side: await self._store.note_seen(side, self._unmarked(side, observed[side])) for side in Side
         }
         run = self._begin(observed, snapshot, seen)
-        await self._recover(run)
-        matched = self._match(run, focus)
-        adopted = await self._adopt(run, matched)
-        plans = await self._planned(run, adopted if focus else [*run.links, *adopted])
-        self._guard(run, plans)
+        await recover(run)
+        matched = match(run, focus)
+        adopted = await adopt(run, matched)
+        plans = await planned(run, adopted if focus else [*run.links, *adopted])
+        guard(run, plans)
         await self._each(run, [partial(self._carry_out, run, one, plan) for one, plan in plans])
         await self._each(
             run, [partial(self._create, run, side, record_id) for side, record_id in matched.new]
         )
-        self._hold_records(run, matched)
-        self._hold_withheld(run)
+        hold_records(run, matched)
+        hold_withheld(run)
         await self._finish(run, covers, plans)
         return run.report
 
@@ -188,7 +164,7 @@ class Reconciler:
 
     def _begin(
         self, observed: Mapping[Side, Observation], snapshot: Snapshot, seen: Mapping[Side, Seen]
-    ) -> _Run:
+    ) -> Run:
         bench = Bench(
             adapters=self._adapters,
             facts=self._facts,
@@ -216,196 +192,14 @@ class Reconciler:
                 1 for side in Side for why in observed[side].withheld.values() if why != LEFT_FOR_LATER
             ),
         )
-        return _Run(observed, seen, snapshot, report, bench, [], [], [], set(), [])
+        return Run(observed, seen, snapshot, report, bench, [], [], [], set(), [])
 
     def _unmarked(self, side: Side, observation: Observation) -> Iterable[str]:
         """What must be remembered as seen: only where a lost create can be found by its content alone."""
         able = self._adapters[side].capabilities
         return () if able.client_key or able.marker else observation.items.keys()
 
-    async def _recover(self, run: _Run) -> None:
-        recovery = Recovery(self._adapters, self._store, self._policy)
-        for link in run.snapshot.links:
-            if link.intent is None:
-                run.links.append(link)
-                continue
-            settled, why = None, "in_work"
-            if link.lease_until <= run.snapshot.now:
-                settled, why = await self._settled(run, recovery, link)
-            if settled is not None:
-                run.links.append(settled)
-            elif why:
-                # An unsettled operation is not planned on top of: the user's edit would look like a conflict.
-                run.report.unsettled += 1
-                run.spared.add(link.link_id)
-                if why in ("in_work", "overtaken"):
-                    run.report.overtaken.add(link.link_id)
-                if why in _TOLD:
-                    run.holds.append(Hold(link.link_id, why, link.link_id))
-            else:
-                run.dissolved.append(link)
-
-    async def _settled(self, run: _Run, recovery: Recovery, link: Link) -> tuple[Link | None, str]:
-        try:
-            settled = await recovery.settle(link, run.observed, run.seen, run.snapshot.linked)
-        except Unsettled as reason:
-            return None, reason.why
-        except LinkChanged:
-            return None, "overtaken"
-        except SyncError as error:
-            run.report.errors[link.link_id] = error
-            return None, "failed"
-        run.report.recovered += 1
-        return settled, ""
-
-    def _match(self, run: _Run, focus: tuple[Side, str] | None) -> Matched:
-        """The records without a link, sorted; with a focus, that one alone."""
-        free, linked, looks = {}, {}, {}
-        for side in Side:
-            freed = {link.id(side) for link in run.dissolved}
-            found = {own for link in run.links if (own := link.id(side)) is not None}
-            linked[side] = frozenset((run.snapshot.linked[side] - freed) | found)
-            free[side] = {
-                record_id: record
-                for record_id, record in run.observed[side].items.items()
-                if record.is_in_scope and record_id not in linked[side]
-            }
-            if self._policy.holds_look_alikes:
-                items = run.observed[side].items
-                looks[side] = {one: items[one] for one in linked[side] & items.keys()}
-        matched = match_records(
-            free,
-            self._policy,
-            is_linked=linked,
-            has_links=bool(run.snapshot.linked[Side.LEFT] or run.snapshot.linked[Side.RIGHT]),
-            is_complete={side: run.observed[side].complete for side in Side},
-            linked_records=looks,
-        )
-        self._hold_crowded(run, matched)
-        decide_records(matched, free, run.snapshot.decisions)
-        return matched if focus is None else focused(matched, focus)
-
-    def _hold_crowded(self, run: _Run, matched: Matched) -> None:
-        """Where a record may be made only for a parent that has none yet: the others wait for a person."""
-        if not self._policy.create_alone:
-            return
-        crowded = {
-            side: {record.parent for record in run.observed[side].items.values()} - {None} for side in Side
-        }
-        new, matched.new = matched.new, []
-        for side, record_id in new:
-            if run.observed[side].items[record_id].parent in crowded[side.other]:
-                matched.held.append((side, record_id, "approval:create"))
-            else:
-                matched.new.append((side, record_id))
-
-    async def _adopt(self, run: _Run, matched: Matched) -> list[Link]:
-        """Links what belongs together; nothing is agreed yet, so the merge decides by the bootstrap policy."""
-        adopted: list[Link] = []
-        for chunk in _chunks(
-            [
-                self._named(run, Link(one.link_id, one.left_id, one.right_id, gen=one.gen))
-                for one in matched.pairs
-            ]
-        ):
-            try:
-                adopted += await self._store.commit(Changes(links=tuple(chunk)))
-            except LinkChanged:
-                for link in chunk:
-                    with contextlib.suppress(LinkChanged):
-                        adopted += await self._store.commit(Changes(links=(link,)))
-        for link in adopted:
-            run.report.result(link).is_new = True
-        return adopted
-
-    async def _planned(self, run: _Run, links: Sequence[Link]) -> list[tuple[LinkPass, LinkPlan]]:
-        empty = self._emptied(run)
-        plans: list[tuple[LinkPass, LinkPlan]] = []
-        for link in links:
-            if link.state is LinkState.QUARANTINED:
-                run.report.quarantined += 1
-                run.spared.add(link.link_id)
-                continue
-            presence = {side: await self._presence(run, link, side, empty) for side in Side}
-            if isinstance(presence[Side.LEFT], Unknown) or isinstance(presence[Side.RIGHT], Unknown):
-                run.spared.add(link.link_id)
-            one = LinkPass(run.bench, link, presence, LinkResult(link))
-            plans.append((one, one.plan()))
-        return plans
-
-    def _emptied(self, run: _Run) -> frozenset[Side]:
-        """Sides that show nothing although there are links: whatever the reason, nothing is deleted for it."""
-        return frozenset(
-            side
-            for side in Side
-            if run.observed[side].complete
-            and not run.observed[side].items
-            and not run.observed[side].withheld
-            and run.snapshot.active_links >= 2  # one link may well have been the last
-        )
-
-    async def _presence(self, run: _Run, link: Link, side: Side, empty: frozenset[Side]) -> Presence:
-        record_id, seen = link.id(side), run.observed[side]
-        if record_id is None or link.is_unlinked:
-            return UNKNOWN
-        listed = seen.items.get(record_id)
-        if link.state is LinkState.TOMBSTONE:
-            is_back = any(
-                link.id(one) in run.observed[one].items
-                and run.observed[one].items[str(link.id(one))].is_in_scope
-                for one in Side
-            )
-            # A stale listing shows what is long gone: what is back must be seen itself.
-            return await self._confirmed(run, link, side, record_id) if is_back else GONE
-        if listed is not None:
-            return listed if listed.is_in_scope else UNKNOWN
-        if record_id in seen.withheld:
-            return UNKNOWN
-        if not (record_id in seen.gone or (seen.complete and seen.covers(record_id))):
-            return UNKNOWN
-        if side in empty:
-            run.holds.append(Hold(link.link_id, "side_empty", link.link_id))
-            return UNKNOWN
-        # Listings lie: a partial one has cost others half of their data. The confirming read is never skipped.
-        return await self._confirmed(run, link, side, record_id)
-
-    async def _confirmed(self, run: _Run, link: Link, side: Side, record_id: str) -> Presence:
-        if run.observed[side].is_pointwise and record_id in run.observed[side].gone:
-            return GONE
-        try:
-            record = await self._adapters[side].get(record_id)
-        except SyncError as error:
-            run.report.errors[link.link_id] = error
-            return UNKNOWN
-        if record is None:
-            return GONE
-        return record if record.is_in_scope else UNKNOWN
-
-    def _guard(self, run: _Run, plans: list[tuple[LinkPass, LinkPlan]]) -> None:
-        """Too many deletes on one side: all of that side's are withheld, all else goes on."""
-        for side in Side:
-            doomed = [
-                n for n, (_, plan) in enumerate(plans) if isinstance(plan, Remove) and plan.side is side
-            ]
-            run.bench.deletes.planned[side] = len(doomed)
-            if run.bench.deletes.withholds(side):
-                for n in doomed:
-                    plans[n] = (plans[n][0], Held("delete_guard"))
-        guard = self._policy.update_guard
-        if guard is None:
-            return
-        for side in Side:
-            changed = [
-                n for n, (_, plan) in enumerate(plans) if isinstance(plan, MergeFields) and plan.patch(side)
-            ]
-            old = [n for n in changed if plans[n][0].link.has_base]
-            ceiling = run.snapshot.approved_updates.get(side, 0)
-            if len(old) > ceiling and guard.withholds(len(old), run.snapshot.active_links):
-                # As after a restore from a backup: nobody edits a third of all records by hand within minutes.
-                for n in old:
-                    plans[n] = (plans[n][0], Held("update_guard"))
-
-    async def _each(self, run: _Run, steps: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    async def _each(self, run: Run, steps: Sequence[Callable[[], Awaitable[None]]]) -> None:
         waiting = iter(steps)
 
         async def work() -> None:
@@ -420,7 +214,7 @@ class Reconciler:
             for _ in range(self._concurrency):
                 group.create_task(work())
 
-    async def _carry_out(self, run: _Run, one: LinkPass, plan: LinkPlan) -> None:
+    async def _carry_out(self, run: Run, one: LinkPass, plan: LinkPlan) -> None:
         known = run.report.results.get(one.link.link_id)
         if isinstance(plan, MergeFields) and not (known is not None and known.is_new):
             await one.note_partner()
@@ -439,32 +233,14 @@ class Reconciler:
             run.report.overtaken.add(one.link.link_id)
         self._take(run, one)
 
-    def _note_stamps(self, run: _Run, one: LinkPass) -> None:
+    def _note_stamps(self, run: Run, one: LinkPass) -> None:
         left, right = one.presence[Side.LEFT], one.presence[Side.RIGHT]
         if isinstance(left, Record) and isinstance(right, Record):
             stamped = with_stamps(one.link, left, right, self._policy)
             if stamped != one.link and not one.link.refusals:
                 run.stamped.append(stamped)
 
-    def _named(self, run: _Run, link: Link) -> Link:
-        """The link under a name that is free.
-
-        A record that had been replaced and came out of the bin is new: the link that has its name, and the create
-        keys up to its generation, belong to the one that took its place.
-        """
-        if run.generations is None:
-            run.generations = {}
-            dissolved = {one.link_id for one in run.dissolved}
-            for one in run.snapshot.links:
-                if one.link_id not in dissolved:
-                    name = one.link_id.partition("#")[0]
-                    run.generations[name] = max(one.gen, run.generations.get(name, 0))
-        if link.link_id not in run.generations:
-            return link
-        gen = run.generations[link.link_id] = max(run.generations[link.link_id] + 1, link.gen)
-        return replace(link, link_id=f"{link.link_id}#{gen}", gen=gen)
-
-    async def _create(self, run: _Run, side: Side, record_id: str) -> None:
+    async def _create(self, run: Run, side: Side, record_id: str) -> None:
         record, target = run.observed[side].items[record_id], side.other
         subject = link_id_of(side, record_id)
         if target not in self._policy.creates:
@@ -484,7 +260,7 @@ class Reconciler:
                 return
             record = seen
         left_id, right_id = (record_id, None) if side is Side.LEFT else (None, record_id)
-        link = self._named(run, Link(subject, left_id, right_id, state=LinkState.PENDING))
+        link = named(run, Link(subject, left_id, right_id, state=LinkState.PENDING))
         one = LinkPass(run.bench, link, {side: record, target: GONE}, LinkResult(link, is_new=True))
         try:
             if await one.create(target, record, link.gen):
@@ -494,7 +270,7 @@ class Reconciler:
             run.report.overtaken.add(subject)
         self._take(run, one)
 
-    def _take(self, run: _Run, one: LinkPass) -> None:
+    def _take(self, run: Run, one: LinkPass) -> None:
         known = run.report.results.get(one.link.link_id)
         one.result.is_new |= known is not None and known.is_new
         one.result.link = one.link
@@ -509,29 +285,8 @@ class Reconciler:
             # Every further call would meet the same, and a refused key must not be hammered.
             run.report.stopped_by = error
 
-    def _hold_withheld(self, run: _Run) -> None:
-        """What is withheld keeps the holds it has; a reason that only a person can end becomes one."""
-        by_id = {
-            (side, own): link.link_id
-            for link in run.snapshot.links
-            for side in Side
-            if (own := link.id(side)) is not None
-        }
-        for side in Side:
-            for record_id, why in run.observed[side].withheld.items():
-                subject = by_id.get((side, record_id), link_id_of(side, record_id))
-                run.spared.add(subject)
-                if why in self._policy.told:
-                    run.holds.append(Hold(subject, why, side=side, record_id=record_id))
-
-    def _hold_records(self, run: _Run, matched: Matched) -> None:
-        run.holds += [
-            Hold(link_id_of(side, record_id), why, side=side, record_id=record_id)
-            for side, record_id, why in matched.held
-        ]
-
     async def _finish(
-        self, run: _Run, covers: frozenset[str] | None, plans: Sequence[tuple[LinkPass, LinkPlan]]
+        self, run: Run, covers: frozenset[str] | None, plans: Sequence[tuple[LinkPass, LinkPlan]]
     ) -> None:
         report = run.report
         report.holds = run.holds
@@ -541,7 +296,7 @@ class Reconciler:
         if not all(run.observed[side].complete for side in Side) and covers is None:
             # A record that did not show up may still wait for the same answer.
             covers = frozenset([*(one.link.link_id for one, _ in plans), *report.results])
-        for chunk in _chunks(run.stamped):
+        for chunk in chunks(run.stamped):
             # For speed alone: what somebody else has changed meanwhile is stamped another time.
             with contextlib.suppress(LinkChanged):
                 await self._store.commit(Changes(links=tuple(chunk)))
@@ -562,12 +317,3 @@ def _settled(snapshot: Snapshot, side: Side) -> dict[str, Settled]:
         if record_id is not None and stamp is not None and link.intent is None:
             found[record_id] = Settled(stamp, link.base(side))
     return found
-
-
-_TOLD = ("create_unsettled", "ambiguous_create")
-CHUNK = 500
-
-
-def _chunks(links: Sequence[Link]) -> Iterator[Sequence[Link]]:
-    for start in range(0, len(links), CHUNK):
-        yield links[start : start + CHUNK]

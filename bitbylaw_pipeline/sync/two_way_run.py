@@ -1,0 +1,41 @@
+"""What one run of the two-way engine has found so far; its steps add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bitbylaw_pipeline.domain.three_way import Side
+from bitbylaw_pipeline.domain.two_way_link import Hold, Link, Observation
+from bitbylaw_pipeline.domain.two_way_state import Seen, Snapshot
+from bitbylaw_pipeline.sync.two_way_pass import Bench
+from bitbylaw_pipeline.sync.two_way_report import RunReport
+
+CHUNK = 500
+
+
+@dataclass(slots=True)
+class Run:
+    """One run's findings on the way."""
+
+    observed: Mapping[Side, Observation]
+    seen: Mapping[Side, Seen]
+    snapshot: Snapshot
+    report: RunReport
+    bench: Bench
+    links: list[Link]
+    holds: list[Hold]
+    dissolved: list[Link]
+    """Links that recovery has taken away: their create never landed."""
+    spared: set[str]
+    """Subjects about which this run could find out nothing."""
+    generations: dict[str, int] | None = field(default=None, init=False)
+    """The last generation under each link name in use, worked out when first asked for."""
+    stamped: list[Link]
+    """Links that need nothing but a newer stamp."""
+
+
+def chunks(links: Sequence[Link]) -> Iterator[Sequence[Link]]:
+    """Portions that are stored together."""
+    for start in range(0, len(links), CHUNK):
+        yield links[start : start + CHUNK]
