@@ -70,6 +70,24 @@ def test_calls_are_counted_end_to_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_quiet_pass_over_parties_lists_each_side_once(tmp_path: Path) -> None:
+    """`--only parties` compares both sides, finds quiet passes without a write, and one list at Advoware in each."""
+    file = tmp_path / "numbers.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bitbylaw_pipeline.bench", "--only", "parties", "--database", "sqlite",
+         "--parties", "40", "--json", file],
+        capture_output=True, text=True, check=False, timeout=150, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    section = json.loads(file.read_text())["sections"]["parties"]
+    numbers = {one["name"]: one["value"] for one in section["numbers"]}
+    assert numbers["first match and first sync: writes"] == 6
+    assert numbers["quiet pass: writes"] == 0
+    assert numbers["quiet pass: requests"] == 3
+    assert "1 x advoware GET /relay/api/v1/advonet/Beteiligte," in section["notes"][0]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("children", [1, 2, 3])
 def test_nothing_is_left_running_after_sigterm(children: int) -> None:
     """Ended by SIGTERM in the middle, also while a server is being started, the benchmark takes its servers along."""

@@ -118,15 +118,11 @@ def test_the_table_fits_into_80_columns() -> None:
 def engine_reasons() -> set[str]:
     """Every reason that the code holds something for."""
     found: set[str] = set()
-    for name in (
-        "sync/two_way.py",
-        "sync/two_way_pass.py",
-        "domain/two_way_plan.py",
-        "domain/two_way_match.py",
-    ):
-        text = (ROOT / "bitbylaw_pipeline" / name).read_text("utf-8")
+    package = ROOT / "bitbylaw_pipeline"
+    for path in (*package.glob("sync/two_way*.py"), *package.glob("domain/two_way*.py")):
+        text = path.read_text("utf-8")
         found |= set(re.findall(r'Held\("(\w+)"', text))
-        found |= set(re.findall(r'_hold\(f?"(\w+)', text))
+        found |= set(re.findall(r'hold\(f?"(\w+)', text))
         found |= set(re.findall(r'Hold\(link\.link_id, "(\w+)"', text))
         found |= set(re.findall(r'record_id, "([\w:]+)"\)', text))
         found |= set(re.findall(r'_TOLD = \("(\w+)", "(\w+)"\)', text)[0] if "_TOLD = " in text else ())

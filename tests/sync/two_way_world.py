@@ -23,7 +23,8 @@ from bitbylaw_pipeline.domain.two_way_link import (
 from bitbylaw_pipeline.domain.two_way_state import Changes, HoldChanges, Seen, Snapshot
 from bitbylaw_pipeline.sync.two_way import Reconciler
 from bitbylaw_pipeline.sync.two_way_adapter import Taken
-from bitbylaw_pipeline.sync.two_way_case import CaseRun, CaseSystem, Crash
+from bitbylaw_pipeline.sync.two_way_case import CaseRun
+from bitbylaw_pipeline.sync.two_way_case_system import CaseSystem, Crash
 from bitbylaw_pipeline.sync.two_way_report import RunReport
 from bitbylaw_pipeline.sync.two_way_store import LinkStore
 from tests.sync.two_way_tokens import all_tokens, tokens
