@@ -15,6 +15,7 @@ from bitbylaw_pipeline.domain.three_way import Bootstrap, Direction, Drift, Fiel
 from bitbylaw_pipeline.domain.two_way_link import DeleteRule, EditVsDelete, Guard, Link, Policy, Undelete
 from bitbylaw_pipeline.sync.two_way_case_system import CaseSystem, Crash, Row
 from bitbylaw_pipeline.sync.two_way_memory import MemoryLinkStore
+from bitbylaw_pipeline.sync.two_way_reconciler import Reconciler
 
 SECONDS_BETWEEN_RUNS = 900.0
 
@@ -86,9 +87,6 @@ class CaseRun:
             await self._reconcile(step.get("crash"))
 
     async def _reconcile(self, crash: str | None) -> None:
-        # Imported late: the engine's module offers `run_case` too.
-        from bitbylaw_pipeline.sync.two_way import Reconciler  # noqa: PLC0415
-
         self.time += SECONDS_BETWEEN_RUNS
         numbers: Iterator[int] = itertools.count(len(self.writes))
         engine = Reconciler(

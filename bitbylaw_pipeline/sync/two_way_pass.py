@@ -54,7 +54,7 @@ class LinkPass(LinkWork):
     async def run(self, plan: LinkPlan) -> None:
         """Carries the plan out and, where that changes the picture, what follows from it.
 
-        Errors of a system end up in the result; AuthFailed and a system that is away are raised as well.
+        An error of a system ends up in the result. Raises LinkChanged where somebody else was faster.
         """
         for _ in range(ROUNDS):
             if not await self._apply(plan):
