@@ -1,6 +1,8 @@
-"""`bitbylaw approve-deletes` and `bitbylaw release`: what only a person may let go on."""
+"""What only a person may let go on, end, or take up again: approvals, quarantine, links."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import click
 from sqlalchemy import Connection
@@ -58,18 +60,49 @@ def _approve(pair: str, side: str, number: int, op: str) -> None:
 @click.argument("link", required=False)
 def release(pair: str, link: str | None) -> None:
     """Let LINK take part again, its failures and former writes forgotten. Without LINK: list those in quarantine."""
+    if link is None:
+        with open_state(load_settings()) as database:
+            _print_quarantined(database, pair)
+        return
+    chosen = link
+    _change(pair, chosen, "release", lambda c, now: two_way_desk.release_quarantine(c, now, pair, chosen))
+    screen().print(f"{link} takes part again.", markup=False)
+
+
+@click.command()
+@click.argument("pair", type=PAIRS)
+@click.argument("link")
+def unlink(pair: str, link: str) -> None:
+    """End LINK: both records stay as they are, each by itself, and are not linked again."""
+    _change(pair, link, "unlink", lambda c, now: two_way_desk.unlink(c, now, pair, link))
+    screen().print(f"{link} has ended. bitbylaw relink {pair} {link} takes that back.", markup=False)
+
+
+@click.command()
+@click.argument("pair", type=PAIRS)
+@click.argument("link")
+@click.option(
+    "--forget", is_flag=True, help="Forget what was agreed; its records are matched anew, like new ones."
+)
+def relink(pair: str, link: str, forget: bool) -> None:
+    """Let LINK, which had ended, live again: what differs by now is merged with what was agreed last.
+
+    For a party that was deleted by mistake and restored. One that was entered anew has another id: use --forget.
+    """
+    _change(pair, link, "relink", lambda c, now: two_way_desk.relink(c, now, pair, link, forget=forget))
+    screen().print(f"{link} is {'forgotten' if forget else 'linked again'}.", markup=False)
+
+
+def _change(pair: str, link: str, why: str, change: Callable[[Connection, float], None]) -> None:
+    """The change of a link, and its record wanted, in one commit. Raises Problem."""
     settings = load_settings()
     with open_state(settings) as database:
-        if link is None:
-            _print_quarantined(database, pair)
-            return
-        chosen = link
 
         def commit(connection: Connection) -> str | None:
-            two_way_desk.release_quarantine(connection, database.now(connection), pair, chosen)
-            key = person_tasks.left_id(connection, pair, chosen)
+            key = person_tasks.left_id(connection, pair, link)
+            change(connection, database.now(connection))
             if key is not None:
-                want(connection, database, settings, pair, key, "release")
+                want(connection, database, settings, pair, key, why)
             return key
 
         try:
@@ -77,7 +110,6 @@ def release(pair: str, link: str | None) -> None:
         except Refused as refused:
             raise Problem(str(refused)) from None
     wake_streams(settings, [pair] if key else [])
-    screen().print(f"{link} takes part again.", markup=False)
 
 
 def _print_quarantined(database: Database, pair: str) -> None:

@@ -33,6 +33,8 @@ _COMMANDS = {
     "approve-deletes": ("approvals:approve_deletes", "Allow the next pass a number of deletes."),
     "approve-updates": ("approvals:approve_updates", "Allow the next pass a number of updates."),
     "release": ("approvals:release", "Let a link out of quarantine."),
+    "unlink": ("approvals:unlink", "End a link between two records; both stay."),
+    "relink": ("approvals:relink", "Take up a link again that has ended."),
     "doctor": ("doctor:doctor", "Check every system, key, right, field and webhook; say what to do."),
     "setup-espocrm": ("setup_espocrm:setup_espocrm", "Register the webhooks in EspoCRM; name what it lacks."),
 }

@@ -23,6 +23,7 @@ class RetentionConfig(dg.Config):
 
     run_days: int = Field(default=30, ge=1, description="Runs, except those that something still rests on.")
     inbox_days: int = Field(default=90, ge=1, description="Events of the inbox, and settled intents.")
+    audit_days: int = Field(default=1095, ge=1, description="Who wrote what to Advoware through the proxy.")
 
 
 @dg.op(description="Deletes old runs and old rows of the inbox.")
@@ -31,7 +32,9 @@ def delete_what_is_old(context: dg.OpExecutionContext, config: RetentionConfig, 
     before = datetime.now(UTC) - timedelta(days=config.run_days)
     runs = delete_old_runs(context.instance, ASSETS, [stream.name for stream in STREAMS], before)
     tombstone_days = backend.settings().sync_tombstone_days
-    rows = delete_older(backend.database(), config.inbox_days, tombstone_days=tombstone_days)
+    rows = delete_older(
+        backend.database(), config.inbox_days, tombstone_days=tombstone_days, audit_days=config.audit_days
+    )
     told = {"runs_deleted": runs.deleted, "runs_kept": runs.kept, **rows}
     context.add_output_metadata({name: dg.MetadataValue.int(count) for name, count in told.items()})
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, func, select, union, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, delete, func, select, union, update
 from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.domain.three_way import Side
@@ -203,6 +203,59 @@ def release_quarantine(connection: Connection, now: float, pair: str, link_id: s
     )
     if released.rowcount != 1:
         raise Refused(f"The pair {pair} has no link {link_id} in quarantine: see the list of holds.")
+
+
+def unlink(connection: Connection, now: float, pair: str, link_id: str) -> None:
+    """Ends a link: both records stay, each by itself, and are not linked again. Raises Refused."""
+    ended = connection.execute(
+        update(sync_link)
+        .where(
+            _is_link(pair, link_id),
+            sync_link.c.is_unlinked.is_(False),
+            # Half of an unfinished write may stand in a system: the engine must settle it first.
+            sync_link.c.intent.is_(None),
+        )
+        .values(
+            state=LinkState.TOMBSTONE.value,
+            is_unlinked=True,
+            row_rev=sync_link.c.row_rev + 1,
+            updated_at=now,
+        )
+    )
+    if ended.rowcount != 1:
+        raise Refused(
+            f"The pair {pair} has no link {link_id} that can be ended now: it is unknown, has ended already, or a write "
+            "is under way; try again in a minute."
+        )
+
+
+def relink(connection: Connection, now: float, pair: str, link_id: str, *, forget: bool = False) -> None:
+    """Lets an ended link live again with what was agreed last, or forgets it, so that its records are matched anew.
+
+    Its notice ends with it. Raises Refused.
+    """
+    is_ended = (_is_link(pair, link_id), sync_link.c.is_unlinked.is_(True))
+    if forget:
+        changed = connection.execute(delete(sync_link).where(*is_ended))
+    else:
+        changed = connection.execute(
+            update(sync_link)
+            .where(*is_ended)
+            .values(is_unlinked=False, row_rev=sync_link.c.row_rev + 1, updated_at=now)
+        )
+    if changed.rowcount != 1:
+        raise Refused(
+            f"The pair {pair} has no link {link_id} that was ended: bitbylaw holds --notices names them."
+        )
+    connection.execute(
+        delete(sync_hold).where(
+            sync_hold.c.pair == pair, sync_hold.c.subject == link_id, sync_hold.c.is_notice.is_(True)
+        )
+    )
+
+
+def _is_link(pair: str, link_id: str) -> ColumnElement[bool]:
+    return and_(sync_link.c.pair == pair, sync_link.c.link_id == link_id)
 
 
 def counts(connection: Connection) -> dict[str, PairCounts]:

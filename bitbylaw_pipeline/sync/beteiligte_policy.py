@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bitbylaw_pipeline.domain.three_way import Bootstrap, FieldPolicy, Merge, Side
-from bitbylaw_pipeline.domain.two_way_link import DeleteRule, EditVsDelete, Guard, Policy
+from bitbylaw_pipeline.domain.two_way_link import DeleteRule, EditVsDelete, Guard, Policy, Undelete
 
 _UNLINK = {Side.LEFT: DeleteRule.UNLINK, Side.RIGHT: DeleteRule.UNLINK}
 _LOOSE = "trim|lower|nospace"
@@ -38,6 +38,7 @@ BETEILIGTE = Policy(
     },
     deleted=_UNLINK,
     edit_vs_delete=EditVsDelete.HOLD,
+    undelete=Undelete.HOLD,
     # A person by name and birth; a firm by its register entry, or where its legal form says that it is one: husband
     # and wife have a surname and a PLZ in common, and must never become one party.
     match=(
@@ -64,6 +65,7 @@ BANKVERBINDUNGEN = Policy(
     },
     deleted=_UNLINK,
     edit_vs_delete=EditVsDelete.HOLD,
+    undelete=Undelete.HOLD,
     match=(("partei", "iban"),),
     create_alone=True,
     told=frozenset({"iban_invalid"}),

@@ -78,6 +78,39 @@ def test_a_link_is_let_out_of_quarantine(terminal: Terminal, with_state: tuple[T
     assert "0 in quarantine" in terminal.run("release", "beteiligte").output
 
 
+def test_a_link_is_ended_and_taken_up_again(
+    terminal: Terminal, with_state: tuple[Terminal, Database]
+) -> None:
+    """Ended by a person, it is left alone; taken up again it is looked at at once; forgotten, it is gone."""
+    database = with_state[1]
+
+    def links() -> list[tuple[str, bool]]:
+        found = database.read(lambda c: two_way_links.load(c, database.cipher, "beteiligte"))
+        return [(one.state.value, one.is_unlinked) for one in found]
+
+    arguments = ("beteiligte", LINK.link_id)
+    assert terminal.run("relink", *arguments).exit_code == 1
+    assert terminal.run("unlink", *arguments).exit_code == 0
+    assert links() == [("tombstone", True)]
+    again = terminal.run("unlink", *arguments)
+    assert again.exit_code == 1
+    assert "has ended already" in " ".join(again.stderr.split())
+    assert terminal.run("relink", *arguments).exit_code == 0
+    assert links() == [("tombstone", False)]
+    assert database.read(lambda c: work_queue.get(c, "beteiligte", "6aab4db2f85d656da")) is not None
+    assert "that was ended" in " ".join(terminal.run("relink", *arguments, "--forget").stderr.split())
+
+
+def test_a_forgotten_link_is_gone(terminal: Terminal, with_state: tuple[Terminal, Database]) -> None:
+    """Its records are free to be matched anew."""
+    database = with_state[1]
+    assert terminal.run("unlink", "beteiligte", LINK.link_id).exit_code == 0
+    result = terminal.run("relink", "beteiligte", LINK.link_id, "--forget")
+    assert result.exit_code == 0, result.output
+    assert "forgotten" in result.output
+    assert database.read(lambda c: two_way_links.load(c, database.cipher, "beteiligte")) == []
+
+
 def test_a_link_that_is_not_in_quarantine_is_told(terminal: Terminal) -> None:
     """One sentence, exit code 1; an unknown one likewise."""
     for pair, link in (("beteiligte", "left:nobody"), ("bankverbindungen", LINK.link_id)):

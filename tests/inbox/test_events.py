@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bitbylaw_pipeline.inbox import events, intents, retention, work_queue
+from bitbylaw_pipeline.inbox import events, intents, person_tasks, proxy_audit, retention, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.events import Received, Want
+from bitbylaw_pipeline.inbox.proxy_audit import ProxyWrite
 from tests.conftest import FakeClock
 
 ITEMS = [("CDokumente", "d1", "update"), ("CDokumente", "d2", "update")]
@@ -86,9 +87,25 @@ def test_old_events_are_deleted_and_open_ones_kept(database: Database, clock: Fa
             database.run_sync(lambda c, found=intent_id: intents.settle(c, clock(), found, "done"))  # type: ignore[misc]
     clock.advance(31 * 86_400)
     record(database, "new")
-    deleted = retention.delete_older(database, days=30, tombstone_days=90)
+    deleted = retention.delete_older(database, days=30, tombstone_days=90, audit_days=900)
     assert {name: count for name, count in deleted.items() if count} == {"inbox_event": 2, "intent": 1}
     assert [event.id for event in database.run_sync(events.listing)] == ["new", "new.1"]
     assert database.run_sync(lambda c: work_queue.ready_count(c, clock(), "documents")) == 1
     assert len(database.run_sync(lambda c: intents.unsettled_all(c, "upload"))) == 1
-    assert not any(retention.delete_older(database, days=30, tombstone_days=90).values())
+    assert not any(retention.delete_older(database, days=30, tombstone_days=90, audit_days=900).values())
+
+
+def test_the_audit_of_the_proxy_is_kept_for_its_own_time(database: Database, clock: FakeClock) -> None:
+    """A write through the proxy is known for years, not for the inbox's days; a task that is out is never forgotten."""
+    write = ProxyWrite("w1", "0a1b2c3d", "PUT", "Beteiligte/{id}", "104860", "0" * 64)
+    database.run_sync(lambda c: proxy_audit.begin(c, clock(), write))
+    asked = database.run_sync(
+        lambda c: intents.open_intent(c, clock(), kind=person_tasks.KIND, subject="a|b|task", token="t")
+    )
+    database.run_sync(lambda c: intents.settle(c, clock(), asked, person_tasks.ASKED, "task1"))
+    clock.advance(899 * 86_400)
+    assert not any(retention.delete_older(database, days=30, tombstone_days=90, audit_days=900).values())
+    clock.advance(2 * 86_400)
+    deleted = retention.delete_older(database, days=30, tombstone_days=90, audit_days=900)
+    assert {name: count for name, count in deleted.items() if count} == {"proxy_audit": 1}
+    assert database.run_sync(lambda c: person_tasks.asked(c, "a")) == {"a|b|task": (asked, "task1")}

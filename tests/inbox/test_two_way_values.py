@@ -78,7 +78,7 @@ def load(database: Database) -> dict[str, Link]:
 
 
 def clean(database: Database) -> dict[str, int]:
-    deleted = retention.delete_older(database, days=30, tombstone_days=90)
+    deleted = retention.delete_older(database, days=30, tombstone_days=90, audit_days=900)
     return {name: number for name, number in deleted.items() if number}
 
 
