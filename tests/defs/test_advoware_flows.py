@@ -315,15 +315,23 @@ def test_stopped_pass_keeps_what_is_finished(two_sided: Office) -> None:
     assert len(materialized(two_sided, bankverbindungen.BANKVERBINDUNGEN)) == 8
 
 
+def assert_done_by_batches(office: Office, party: str) -> None:
+    """Runs batches until the party is done: the change feed, read beside a batch, may want it once more at its end."""
+    for _ in range(3):
+        assert office.run("beteiligte").success
+        done = row(office, "beteiligte", party)
+        if done.done == done.wanted:
+            return
+    raise AssertionError(f"wanted {done.wanted}, done {done.done}")
+
+
 def test_wanted_party_is_synced_by_a_batch(in_step: Office) -> None:
     """A webhook's want ends, by a batch of the stream, as a materialization of that party alone."""
     party = linked_parties(in_step)[0]
     in_step.espo("PUT", f"/api/v1/{PARTY}/{party}", {"vorname": "Anders"})
     want(in_step, "beteiligte", party)
-    assert in_step.run("beteiligte").success
+    assert_done_by_batches(in_step, party)
     assert vorname_at_advoware(in_step, number_of(in_step, party)) == "Anders"
-    done = row(in_step, "beteiligte", party)
-    assert done.done == done.wanted
 
 
 @pytest.mark.parametrize(
@@ -380,9 +388,7 @@ def test_parked_record_is_looked_at_again_by_the_next_pass(in_step: Office) -> N
     database.run_sync(lambda conn: work_queue.park(conn, database.now(conn), claim, "refused", "no"))
     assert run_pass(in_step).success
     assert row(in_step, "beteiligte", party).parked_at is None
-    assert in_step.run("beteiligte").success
-    done = row(in_step, "beteiligte", party)
-    assert done.done == done.wanted
+    assert_done_by_batches(in_step, party)
 
 
 def tick(office: Office, sensor: dg.SensorDefinition) -> list[dg.RunRequest] | str:

