@@ -31,7 +31,7 @@ from bitbylaw_pipeline.bench.queue_watch import until_quiet
 from bitbylaw_pipeline.bench.report import Number, Section
 from bitbylaw_pipeline.bench.sandbox_process import ESPOCRM_KEY, LedgerRow, Sandbox
 from bitbylaw_pipeline.bench.statistics import spread
-from bitbylaw_pipeline.bench.webhooks import Registration, register, send
+from bitbylaw_pipeline.bench.webhooks import Registration, open_sender, register, send
 from bitbylaw_pipeline.wiring import Runtime, open_runtime
 
 DUPLICATES = 10
@@ -60,7 +60,7 @@ async def measure_calls(ground: Ground, options: Options) -> Section:
     )
     folder, port = ground.new_folder(), free_port()
     values = ground.values(folder, xai_indexing_check_seconds=INDEX_CHECK_SECONDS)
-    async with open_runtime(settings_of(values)) as runtime, aiohttp.ClientSession() as session:
+    async with open_runtime(settings_of(values)) as runtime, open_sender() as session:
         registration = register(runtime.database)
         with running_receiver(environment_of(values), port, folder):
             bench = CallsBench(ground.sandbox, runtime, registration, session, f"http://127.0.0.1:{port}")

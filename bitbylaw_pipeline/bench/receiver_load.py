@@ -17,7 +17,14 @@ from bitbylaw_pipeline.bench.options import Options
 from bitbylaw_pipeline.bench.programs import free_port, running_receiver
 from bitbylaw_pipeline.bench.report import Number, Section
 from bitbylaw_pipeline.bench.statistics import percentile, schedule
-from bitbylaw_pipeline.bench.webhooks import MOST_EVENTS, Registration, SignedRequest, register, send
+from bitbylaw_pipeline.bench.webhooks import (
+    MOST_EVENTS,
+    Registration,
+    SignedRequest,
+    open_sender,
+    register,
+    send,
+)
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.schema import inbox_event, work
 from bitbylaw_pipeline.wiring import open_database
@@ -97,7 +104,7 @@ class _ReceiverBench:
                 await self._send(session, request)
                 latencies.append(time.perf_counter() - begun)
 
-        async with _session(CONNECTIONS) as session:
+        async with open_sender(CONNECTIONS) as session:
             before, started = self._meter.read(), time.perf_counter()
             await asyncio.gather(*(sender(session, started + seconds) for _ in range(CONNECTIONS)))
             took = time.perf_counter() - started
@@ -113,7 +120,7 @@ class _ReceiverBench:
             await self._send(session, request)
             latencies.append(time.perf_counter() - intended)
 
-        async with _session(0) as session, asyncio.TaskGroup() as group:
+        async with open_sender(0) as session, asyncio.TaskGroup() as group:
             before, started = self._meter.read(), time.perf_counter()
             for moment, request in zip(moments, self._signed(len(moments), 1), strict=True):
                 intended = started + moment
@@ -133,12 +140,6 @@ class _ReceiverBench:
             self._next_id += events
             made.append(self._registration.sign(ids))
         return made
-
-
-def _session(connections: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections), cookie_jar=aiohttp.DummyCookieJar()
-    )
 
 
 def _check(database: Database, bench: _ReceiverBench) -> None:

@@ -66,6 +66,14 @@ def register(database: Database) -> Registration:
     return made
 
 
+def open_sender(connections: int = 100) -> aiohttp.ClientSession:
+    """A session for `send`, with so many connections at once."""
+    # An idle connection ends here before the receiver ends it: a request that meets its end is reset, and a POST is
+    # not repeated by itself.
+    connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=2.0)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
 async def send(session: aiohttp.ClientSession, receiver_url: str, request: SignedRequest) -> None:
     """Posts it; raises BenchProblem unless it is acknowledged."""
     async with session.post(

@@ -22,7 +22,7 @@ from bitbylaw_pipeline.bench.options import MATTERS, WARM_UP_DOCUMENTS
 from bitbylaw_pipeline.bench.programs import Pipeline, running_pipeline
 from bitbylaw_pipeline.bench.queue_watch import until_quiet
 from bitbylaw_pipeline.bench.sandbox_process import LedgerRow
-from bitbylaw_pipeline.bench.webhooks import MOST_EVENTS, Registration, register, send
+from bitbylaw_pipeline.bench.webhooks import MOST_EVENTS, Registration, open_sender, register, send
 from bitbylaw_pipeline.inbox import collection_states
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
@@ -108,7 +108,7 @@ async def open_whole_pipeline(ground: Ground) -> AsyncIterator[WholePipeline]:
     try:
         registration = register(database)
         with running_pipeline(environment_of(values), folder) as programs:
-            async with aiohttp.ClientSession() as session, BareLoop(sandbox) as bare:
+            async with open_sender() as session, BareLoop(sandbox) as bare:
                 opened = WholePipeline(
                     ground, programs, settings, database, registration, session, matters, bare, dagster_url
                 )

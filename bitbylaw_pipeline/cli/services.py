@@ -55,6 +55,11 @@ class Services:
                     f"Port {port} is taken: stop what listens there, or choose another with {setting}."
                 )
 
+    def is_first_start(self) -> bool:
+        """True while Dagster's history has no tables yet (SQLite; with PostgreSQL, Dagster makes them in turn)."""
+        has_server = bool(self.settings.dagster_postgres_url.get_secret_value())
+        return not has_server and not (self.settings.home / "schedules" / "schedules.db").exists()
+
     def environment(self) -> dict[str, str]:
         """The inherited environment, and what Dagster and the runs must have from us."""
         settings = self.settings

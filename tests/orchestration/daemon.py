@@ -70,22 +70,22 @@ def running_daemon(home: Path, module: str, environment: Mapping[str, str]) -> I
         "PYTHONPATH": str(PROJECT),
         **environment,
     }
-    with (home / "daemon.log").open("wb") as log:
+    with instance_of(home) as instance, (home / "daemon.log").open("wb") as log:
+        # The instance first: two that make Dagster's SQLite tables at once spoil them.
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)],
             env=given, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-    try:
-        with instance_of(home) as instance:
+        try:
             yield Daemon(process, instance, home, given)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        # Only this daemon's own group: what is left of its code server and its runs.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            # Only this daemon's own group: what is left of its code server and its runs.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @contextmanager

@@ -205,7 +205,7 @@ def test_offline_for_two_hours_loses_nothing(firm: Firm) -> None:
         is_free = row is not None and row.wanted > row.done and row.lease_token is None
         return set(paused) == {"advoware"} and is_free
 
-    wait_until(waits, "the pause", 30)
+    wait_until(waits, "the pause", 90)
     row = firm.row(first)
     assert row is not None
     assert (row.attempts, row.parked_at) == (0, None)
@@ -222,7 +222,7 @@ def test_offline_for_two_hours_loses_nothing(firm: Firm) -> None:
         firm.let_pass(5.0)
         return firm.is_quiet()
 
-    wait_until(has_arrived, "the change after the outage", 30)
+    wait_until(has_arrived, "the change after the outage", 90)
     wait_until(is_at_rest, "everything else")
     done = firm.row(first)
     assert done is not None

@@ -106,7 +106,7 @@ def test_parked_entity_turns_red_by_itself(firm: Firm) -> None:
         )
         return bool(statuses and statuses["bad-1"] and statuses["bad-1"].value == "FAILED")
 
-    wait_until(is_red, "the red partition", 60)
+    wait_until(is_red, "the red partition", 120)
     runs = firm.instance.get_runs(filters=dg.RunsFilter(tags={"dagster/partition": "bad-1"}))
     assert [run.status for run in runs] == [dg.DagsterRunStatus.FAILURE]
     assert len(firm.live()) == 1
@@ -150,7 +150,7 @@ def test_killed_batch_is_replaced(firm: Firm) -> None:
     (killed,) = firm.batch_runs()
     os.kill(_process_of(firm, killed), signal.SIGKILL)
     (firm.folder / "slow-1").write_text("ok")
-    wait_until(lambda: firm.is_done("slow-1"), "the entity after the kill", 90)
+    wait_until(lambda: firm.is_done("slow-1"), "the entity after the kill", 120)
     assert firm.batch_runs()[0].run_id != killed.run_id
     assert "slow-1" in firm.instance.get_materialized_partitions(FILES)
 
@@ -164,7 +164,7 @@ def test_cancel_leaves_nothing_leased_and_the_next_tick_carries_on(firm: Firm) -
     terminate(firm.daemon, canceled.run_id)
     wait_for_run(firm.daemon, canceled.run_id, dg.DagsterRunStatus.CANCELED, seconds=15)
     assert canceled.run_id not in {batch.run_id for batch in firm.live()}
-    wait_until(lambda: firm.is_done("slow-2"), "the entity after the cancel", 60)
+    wait_until(lambda: firm.is_done("slow-2"), "the entity after the cancel", 120)
     assert firm.batch_runs()[0].run_id != canceled.run_id
 
 

@@ -191,7 +191,7 @@ def _send(number: signal.Signals) -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
-def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
     """Waits for something that another process does; raises TimeoutError saying what did not come."""
     deadline = time.monotonic() + seconds
     while not is_so():
