@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import redis
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError

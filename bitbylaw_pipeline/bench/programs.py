@@ -72,7 +72,7 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     # In a folder without a .env: the benchmark's settings are the only ones.
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603  # our own programs
+        process = subprocess.Popen(
             [sys.executable, *arguments], cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL,
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip

@@ -215,7 +215,7 @@ class Wakeups:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             with contextlib.suppress(RedisError, OSError):
-                await subscription.aclose()  # type: ignore[no-untyped-call]
+                await subscription.aclose()  # type: ignore[no-untyped-call]  # redis-py's
 
 
 def _channel(stream: str) -> str:

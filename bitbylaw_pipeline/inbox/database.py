@@ -81,7 +81,7 @@ class Database:
         database = cls(engine, clock=clock, encryption_key=encryption_key, wait_seconds=wait_seconds)
         if migrate:
             # Alembic costs 0.2 s of CPU to import; a batch run does without it.
-            from bitbylaw_pipeline.inbox.migrate import upgrade  # noqa: PLC0415
+            from bitbylaw_pipeline.inbox.migrate import upgrade  # noqa: PLC0415  # see above
 
             upgrade(database)
         return database

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
@@ -92,12 +93,12 @@ def run_pass(
 
 def _passes(advoware: "AdvowareParts") -> dict[str, Callable[[], Awaitable["PairPass"]]]:
     # Here, not at import: it brings the clients, which neither the webserver nor a reload needs.
-    from bitbylaw_pipeline.sync.two_way_pairs import Pair  # noqa: PLC0415
+    from bitbylaw_pipeline.sync.two_way_pairs import Pair  # noqa: PLC0415  # see above
 
     # One list of Advoware's parties serves both pairs that come from it.
     parties = advoware.pairs.party_list()
     return {
-        **{pair.value: lambda pair=pair: advoware.sweep.run_pair(pair, parties) for pair in Pair},  # type: ignore[misc]
+        **{pair.value: partial(advoware.sweep.run_pair, pair, parties) for pair in Pair},
         "akten": advoware.akten.run,
     }
 

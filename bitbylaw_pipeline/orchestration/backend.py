@@ -36,18 +36,18 @@ class Backend(dg.ConfigurableResource[Any]):
 
     def check(self) -> None:
         """Raises SettingsError, in one sentence, if something that every run needs is not set."""
-        from bitbylaw_pipeline.wiring import REQUIRED  # noqa: PLC0415
+        from bitbylaw_pipeline.wiring import REQUIRED  # noqa: PLC0415  # brings the clients
 
         self.settings().require(*REQUIRED)
 
     def open_runtime(self) -> "AbstractAsyncContextManager[Runtime]":
         """Everything a run needs: clients, queue, worker; closed when the block ends."""
-        from bitbylaw_pipeline.wiring import open_runtime  # noqa: PLC0415
+        from bitbylaw_pipeline.wiring import open_runtime  # noqa: PLC0415  # as above
 
         return open_runtime(self.settings())
 
     def _open_database(self) -> Database:
-        from bitbylaw_pipeline.wiring import open_database  # noqa: PLC0415
+        from bitbylaw_pipeline.wiring import open_database  # noqa: PLC0415  # as above
 
         return open_database(self.settings())
 

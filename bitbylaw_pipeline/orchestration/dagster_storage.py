@@ -41,7 +41,7 @@ class EnvironmentStorage(DagsterSqliteStorage, ConfigurableClass):
         url = os.environ.get(POSTGRES_URL, "")
         if url:
             # psycopg2 need not be there for SQLite.
-            from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415
+            from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415  # see above
 
             storage = DagsterPostgresStorage(postgres_url=with_driver(url), inst_data=inst_data)
             if _is_daemon():
@@ -54,7 +54,7 @@ class EnvironmentStorage(DagsterSqliteStorage, ConfigurableClass):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data=inst_data)
-        self._event_log_storage = BulkSqliteEventLogStorage(os.path.join(base_dir, "history", "runs", ""))  # noqa: PTH118
+        self._event_log_storage = BulkSqliteEventLogStorage(os.path.join(base_dir, "history", "runs", ""))  # noqa: PTH118  # Path drops the last slash
 
 
 def keep_connections(instance: DagsterInstance) -> None:
@@ -88,7 +88,7 @@ def _keep(*storages: object) -> None:
             pool_pre_ping=True,
         )
         # As Dagster's own optimize_for_webserver does, which knows no pre-ping.
-        storage._engine = engine  # noqa: SLF001
+        storage._engine = engine  # noqa: SLF001  # see above
 
 
 def with_driver(url: str) -> str:
@@ -121,4 +121,4 @@ class BulkSqliteEventLogStorage(SqliteEventLogStorage):
 
 def _insert(connection: Connection, row: Mapping[str, Any]) -> int:
     result = connection.execute(SqlEventLogStorageTable.insert().values(**row))
-    return cast("int", result.inserted_primary_key[0])  # type: ignore[index]
+    return cast("int", result.inserted_primary_key[0])  # type: ignore[index]  # an insert has one

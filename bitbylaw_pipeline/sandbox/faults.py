@@ -55,14 +55,14 @@ class Fault:
     def from_json(cls, data: object) -> Fault:
         """A fault from a control request's JSON. Raises ValueError with one sentence for bad input."""
         if not isinstance(data, dict):
-            raise ValueError("A fault is a JSON object with at least kind and path.")  # noqa: TRY004
+            raise ValueError("A fault is a JSON object with at least kind and path.")
         known = {"kind", "path", "method", "times", "after", "seconds", "status", "headers", "body"}
         if unknown := sorted(set(data) - known):
             raise ValueError(f"Unknown fault settings {unknown}; known are {sorted(known)}.")
         if data.get("kind") not in KINDS:
             raise ValueError(f"A fault's kind is one of {sorted(KINDS)}.")
         if not isinstance(data.get("path"), str):
-            raise ValueError("A fault needs path, a regular expression for the whole path.")  # noqa: TRY004
+            raise ValueError("A fault needs path, a regular expression for the whole path.")
         if data["kind"] == "html":
             data = {"status": 200, **data}
         try:

@@ -115,7 +115,7 @@ async def _serve(servers: Mapping[str, LoopbackServer]) -> None:
     if not running.done():
         where = " ".join(f"{name}={server.url}" for name, server in servers.items())
         # The line that a caller waits for.
-        print(f"sandbox ready {where}", flush=True)  # noqa: T201
+        print(f"sandbox ready {where}", flush=True)  # noqa: T201  # as above
     await running
 
 
@@ -134,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
             "advoware": loopback_server(create_advoware(), options.advoware_port),
         }
     except OSError as error:
-        print(f"The sandbox cannot listen: {error.strerror}. Choose other ports.", file=sys.stderr)  # noqa: T201
+        print(f"The sandbox cannot listen: {error.strerror}. Choose other ports.", file=sys.stderr)  # noqa: T201  # a command
         return 2
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(servers))

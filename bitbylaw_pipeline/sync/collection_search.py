@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -175,11 +176,10 @@ class CollectionSearch:
         merged = 0
         for duplicate in duplicates:
             members = [member async for page in self.xai.members(duplicate.collection_id) for member in page]
-            ours = await self.database.run(
-                lambda conn, gone=duplicate.collection_id: self._announce_move(  # type: ignore[misc]
-                    conn, gone, oldest.collection_id
-                )
+            announce = partial(
+                self._announce_move, duplicate=duplicate.collection_id, oldest=oldest.collection_id
             )
+            ours = await self.database.run(announce)
             for member in members:
                 # A stray of an unclear upload is its document's to find: in no state, it would stay for ever.
                 if member.file_id in ours or token_of(member.name) is None:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -136,12 +137,7 @@ class ChangeFeed:
         for source in feed_sources(self.settings):
             if source.entity_type in self._absent:
                 continue
-            held = await self.database.run(
-                lambda conn, name=source.entity_type: feed_cursors.hold(  # type: ignore[misc]
-                    conn, self.database.now(conn), name, HOLD_SECONDS
-                )
-            )
-            if not held:
+            if not await self.database.run(partial(self._hold, entity_type=source.entity_type)):
                 continue
             try:
                 count, more = await self._poll(source, unless_within)
@@ -151,13 +147,14 @@ class ChangeFeed:
                 log.warning("feed_without", entity_type=source.entity_type, reason=error.reason)
                 continue
             finally:
-                await self.database.run(
-                    lambda conn, name=source.entity_type: feed_cursors.release(conn, name)  # type: ignore[misc]
-                )
+                await self.database.run(partial(feed_cursors.release, entity_type=source.entity_type))
             if count:
                 changed[source.entity_type] = count
             is_behind = is_behind or more
         return PollResult(changed, is_behind)
+
+    def _hold(self, conn: Connection, entity_type: str) -> bool:
+        return feed_cursors.hold(conn, self.database.now(conn), entity_type, HOLD_SECONDS)
 
     async def _poll(self, source: FeedSource, unless_within: float) -> tuple[int, bool]:
         cursor, now = await self.database.run(

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -97,7 +98,7 @@ class InHand:
             if not claims:
                 continue
             try:
-                still_ours = await self.database.run(lambda conn, claims=claims: self._renew(conn, claims))  # type: ignore[misc]
+                still_ours = await self.database.run(partial(self._renew, claims=claims))
             except DatabaseUnavailable:
                 continue
             for claim in claims:

@@ -63,9 +63,9 @@ async def main(espocrm_url: str, xai_url: str, attachment_id: str, route: str, f
         result = await move(espocrm, xai, file, attachment_id, UploadRoute(route))
     await espocrm.aclose()
     await xai.aclose()
-    print(json.dumps(result))  # noqa: T201
+    print(json.dumps(result))  # noqa: T201  # what the test reads
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as spool:
-        asyncio.run(main(*sys.argv[1:], Path(spool)))  # type: ignore[call-arg, arg-type]
+        asyncio.run(main(*sys.argv[1:], Path(spool)))  # type: ignore[call-arg, arg-type]  # the test's own command line

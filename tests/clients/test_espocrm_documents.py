@@ -342,10 +342,10 @@ def test_the_recorded_server_has_one_owner_type_with_a_bare_link() -> None:
     definition = case["response"]["body"]
     links = find_owner_links(definition, DEFAULT_OWNERS)
     assert [(link.link, link.reading) for link in links] == [("rumungsklages", Reading.LIST)]
-    field = {"rumungsklages": {"type": "linkMultiple"}}
+    field: dict[str, dict[str, Any]] = {"rumungsklages": {"type": "linkMultiple"}}
     (link,) = find_owner_links({**definition, "fields": field}, DEFAULT_OWNERS)
     assert link.reading is Reading.WITH_DOCUMENT
-    field["rumungsklages"] |= {"noLoad": True}  # type: ignore[dict-item]
+    field["rumungsklages"] |= {"noLoad": True}
     (link,) = find_owner_links({**definition, "fields": field}, DEFAULT_OWNERS)
     assert link.reading is Reading.LIST
 

@@ -51,7 +51,7 @@ def test_a_full_disk_is_trouble_for_later() -> None:
     """A disk that takes no more is Transient, in a sentence that says what to do."""
     if not Path("/dev/full").exists():
         pytest.fail("This test needs Linux's /dev/full.")
-    with spooled(Path("/dev/shm")) as file:  # noqa: S108
+    with spooled(Path("/dev/shm")) as file:  # noqa: S108  # a file system in memory, to be filled
         full = os.open("/dev/full", os.O_WRONLY)
         os.dup2(full, file._target.fileno())
         os.close(full)

@@ -124,7 +124,7 @@ def test_stream_assets_are_free_of_what_breaks_them(repository: RepositoryDefini
         assert node.name == f"sync_{name}"
         assert job.tags["dagster/max_retries"] == "0"
         assert node.definition.pools == set()
-        assert job.get_node_named(node.name).definition.retry_policy is None  # type: ignore[attr-defined]
+        assert job.get_node_named(node.name).definition.retry_policy is None  # type: ignore[attr-defined]  # an op, no graph
 
 
 def test_no_stream_asset_depends_on_a_partitioned_one(repository: RepositoryDefinition) -> None:

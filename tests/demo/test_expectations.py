@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -62,9 +63,9 @@ def tidy() -> Picture:
     )
 
 
-def with_document(picture: Picture, document_id: str = DOCUMENT, **changed: object) -> Picture:
+def with_document(picture: Picture, document_id: str = DOCUMENT, **changed: Any) -> Picture:
     """The picture with a document that EspoCRM has otherwise."""
-    document = replace(picture.documents[document_id], **changed)  # type: ignore[arg-type]
+    document = replace(picture.documents[document_id], **changed)
     return replace(picture, documents={**picture.documents, document_id: document})
 
 
@@ -73,9 +74,9 @@ def with_file(picture: Picture, file: StoredFile) -> Picture:
     return replace(picture, files={**picture.files, file.id: file})
 
 
-def with_state(picture: Picture, **changed: object) -> Picture:
+def with_state(picture: Picture, **changed: Any) -> Picture:
     """The picture with our state otherwise."""
-    state = replace(picture.states[DOCUMENT], **changed)  # type: ignore[arg-type]
+    state = replace(picture.states[DOCUMENT], **changed)
     return replace(picture, states={DOCUMENT: state})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -137,7 +138,7 @@ def test_never_two_on_one_and_never_over_another(akten: list[AkteRef], matters: 
 @settings(max_examples=150, deadline=None)
 @given(akten_lists, matter_lists, st.randoms(use_true_random=False))
 def test_everything_is_told_once_and_the_order_does_not_matter(
-    akten: list[AkteRef], matters: list[Matter], random: object
+    akten: list[AkteRef], matters: list[Matter], random: Random
 ) -> None:
     """Each Akte and each matter is in exactly one place, whatever order the lists come in."""
     found = match_akten(akten, matters)
@@ -148,8 +149,8 @@ def test_everything_is_told_once_and_the_order_does_not_matter(
     keys += [one for group in found.contested for one in group.matters]
     assert sorted(keys) == sorted(str(one.key) for one in matters)
     shuffled, others = list(akten), list(matters)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    random.shuffle(others)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
+    random.shuffle(others)
     again = match_akten(shuffled, others)
     assert pairs(again) == pairs(found)
     assert set(again.contested) == set(found.contested)

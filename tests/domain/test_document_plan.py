@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -40,9 +41,9 @@ SETTLED = DocumentState(
 )
 
 
-def of(key: OwnerKey, collection_id: str | None, **given: object) -> CollectionState:
+def of(key: OwnerKey, collection_id: str | None, **given: Any) -> CollectionState:
     state = CollectionState(str(key), collection_id, True, "collection", 1.0)
-    return replace(state, **given)  # type: ignore[arg-type]
+    return replace(state, **given)
 
 
 def plan(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bitbylaw_pipeline.inbox import batches, feed_cursors, outages
 from bitbylaw_pipeline.inbox.batches import DRAIN, IDLE, RUNNING, WORKING
 from bitbylaw_pipeline.inbox.database import Database
@@ -152,10 +154,7 @@ def test_feed_cursor_is_kept(database: Database, clock: FakeClock) -> None:
     database.run_sync(lambda c: feed_cursors.hold(c, database.now(c), "CDokumente", 30.0))
     assert cursor() == FeedCursor("CDokumente")
     for record_id in ("d1", "d2"):
-        database.run_sync(
-            lambda c, record_id=record_id: feed_cursors.put(  # type: ignore[misc]
-                c, database.now(c), "CDokumente", "2026-05-01 10:00:00", record_id
-            )
-        )
+        put = partial(feed_cursors.put, now=clock(), entity_type="CDokumente", record_id=record_id)
+        database.run_sync(partial(put, modified_at="2026-05-01 10:00:00"))
     assert cursor() == FeedCursor("CDokumente", "2026-05-01 10:00:00", "d2", clock())
     assert not database.run_sync(lambda c: feed_cursors.hold(c, database.now(c), "CDokumente", 30.0))

@@ -394,7 +394,7 @@ def test_server_restarted_under_load_loses_nothing_that_was_confirmed(how: signa
         await asyncio.to_thread(server.restart, how)
         confirmed_before = len(confirmed)
         deadline = time.monotonic() + 20
-        while len(confirmed) < confirmed_before + 200 and time.monotonic() < deadline:  # noqa: ASYNC110
+        while len(confirmed) < confirmed_before + 200 and time.monotonic() < deadline:  # noqa: ASYNC110  # threads count
             await asyncio.sleep(0.02)
         is_over.set()
         await running

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
+from sqlalchemy import Connection
 
 from bitbylaw_pipeline.inbox import events, intents, person_tasks, proxy_audit, retention, work_queue
 from bitbylaw_pipeline.inbox.database import Database
@@ -41,8 +45,8 @@ def test_listing_filters_and_pages(database: Database, clock: FakeClock) -> None
     clock.advance(10)
     record(database, "e2", topic="vmh.document.delete")
 
-    def ids(**given: object) -> list[str]:
-        return [event.id for event in database.run_sync(lambda c: events.listing(c, **given))]  # type: ignore[arg-type]
+    def ids(**given: Any) -> list[str]:
+        return [event.id for event in database.run_sync(partial(events.listing, **given))]
 
     assert ids() == ["e2", "e2.1", "e1", "e1.1"]
     assert ids(topic="vmh.document.update") == ["e1", "e1.1"]
@@ -57,8 +61,8 @@ def test_event_and_its_work_are_one_transaction(database: Database) -> None:
     received = [Received("e1", "webhook", "vmh.document.update", ITEMS, "digest")]
     wants = [Want("documents", ["d1", "d2"]), Want("collections", ["Account:a"], priority=1)]
 
-    def receive_and_fail(connection: object) -> None:
-        events.receive(connection, 0.0, received, wants)  # type: ignore[arg-type]
+    def receive_and_fail(connection: Connection) -> None:
+        events.receive(connection, 0.0, received, wants)
         raise KeyError
 
     with pytest.raises(KeyError):
@@ -78,13 +82,10 @@ def test_old_events_are_deleted_and_open_ones_kept(database: Database, clock: Fa
     record(database, "old")
     database.run_sync(lambda c: work_queue.want(c, clock(), "documents", ["d1"]))
     for subject in ("settled", "unsettled"):
-        intent_id = database.run_sync(
-            lambda c, subject=subject: intents.open_intent(
-                c, clock(), kind="upload", subject=subject, token="t"
-            )  # type: ignore[misc]
-        )
+        opening = partial(intents.open_intent, now=clock(), kind="upload", subject=subject, token="t")
+        intent_id = database.run_sync(opening)
         if subject == "settled":
-            database.run_sync(lambda c, found=intent_id: intents.settle(c, clock(), found, "done"))  # type: ignore[misc]
+            database.run_sync(partial(intents.settle, now=clock(), intent_id=intent_id, outcome="done"))
     clock.advance(31 * 86_400)
     record(database, "new")
     deleted = retention.delete_older(database, days=30, tombstone_days=90, audit_days=900)

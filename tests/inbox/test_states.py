@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from cryptography.fernet import Fernet
@@ -92,7 +93,7 @@ def test_all_states_are_read_page_by_page(database: Database) -> None:
     for number in range(7):
         put(database, DocumentState(f"d{number}", 1.0))
         state = CollectionState(f"Account:{number}", None, False, "off", 1.0)
-        database.run_sync(lambda c, state=state: collection_states.put(c, state))  # type: ignore[misc]
+        database.run_sync(partial(collection_states.put, state=state))
     ids = database.run_sync(lambda c: [s.document_id for s in document_states.iterate(c, page=3)])
     assert ids == [f"d{number}" for number in range(7)]
     keys = database.run_sync(lambda c: [s.owner_key for s in collection_states.iterate(c, page=7)])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Column, Connection, inspect, select, text
 
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import (
@@ -59,7 +61,7 @@ def dump(database: Database) -> str:
 
     def rows(connection: Connection) -> str:
         tables = inspect(connection).get_table_names()
-        return str([connection.execute(text(f'SELECT * FROM "{table}"')).all() for table in tables])  # noqa: S608
+        return str([connection.execute(text(f'SELECT * FROM "{table}"')).all() for table in tables])  # noqa: S608  # our own tables
 
     stored = database.run_sync(rows)
     if database.is_sqlite:
@@ -69,8 +71,12 @@ def dump(database: Database) -> str:
     return stored
 
 
-def put(database: Database, *links: Link, **changes: tuple[object, ...]) -> tuple[Link, ...]:
-    return asyncio.run(DatabaseLinkStore(database, "bank").commit(Changes(links=links, **changes)))  # type: ignore[arg-type]
+def values_of(conn: Connection, column: Column[Any]) -> list[str]:
+    return list(conn.execute(select(column)).scalars())
+
+
+def put(database: Database, *links: Link, **changes: Any) -> tuple[Link, ...]:
+    return asyncio.run(DatabaseLinkStore(database, "bank").commit(Changes(links=links, **changes)))
 
 
 def load(database: Database) -> dict[str, Link]:
@@ -104,7 +110,7 @@ def test_each_value_column_is_one_token(database: Database) -> None:
     columns += [sync_conflict.c[name] for name in ("base", "on_left", "on_right")]
     columns.append(sync_write_log.c.before)
     for column in columns:
-        for token in database.run_sync(lambda c, column=column: c.execute(select(column)).scalars().all()):  # type: ignore[misc]
+        for token in database.run_sync(partial(values_of, column=column)):
             assert MARKER in database.cipher.decrypt(token)
     other = Database(
         database.engine, clock=None, encryption_key=Fernet.generate_key().decode(), wait_seconds=5

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from bitbylaw_pipeline.defs import advoware_pass, beteiligte
 from bitbylaw_pipeline.inbox import batches, outages, work_queue
@@ -161,10 +161,11 @@ def drain(firm: Firm) -> None:
     database.run_sync(lambda conn: batches.set_flag(conn, database.now(conn), batches.DRAIN))
 
     def is_over() -> bool:
-        return not any(
-            database.read(lambda conn, name=stream.name: batches.live(conn, database.now(conn), name))  # type: ignore[misc]
-            for stream in advoware_pass.STREAMS
-        )
+        def live(conn: Connection) -> int:
+            now = database.now(conn)
+            return sum(len(batches.live(conn, now, stream.name)) for stream in advoware_pass.STREAMS)
+
+        return not database.read(live)
 
     wait_until(is_over, "drained")
 

@@ -1,5 +1,7 @@
 """Documents whose indexing is due to be looked at go back into the queue, unless something else is under way for them."""
 
+from functools import partial
+
 from bitbylaw_pipeline.domain.document_state import DocumentState, IndexStatus
 from bitbylaw_pipeline.inbox import document_states, work_queue
 from bitbylaw_pipeline.inbox.database import Database
@@ -13,7 +15,7 @@ def put_due(database: Database, *ids: str) -> None:
 
     for document_id in ids:
         state = DocumentState(document_id, 1.0, index_status=IndexStatus.PENDING, index_check_at=1.0)
-        database.run_sync(lambda conn, state=state: document_states.put(conn, state))  # type: ignore[misc]
+        database.run_sync(partial(document_states.put, state=state))
 
 
 def test_due_documents_are_wanted_behind_events(database: Database) -> None:

@@ -30,7 +30,7 @@ OTHERS = f"FROM pg_stat_activity WHERE datname = current_database() AND applicat
 def ask(instance: dg.DagsterInstance, statement: str) -> list[Any]:
     """The first column of a statement's rows on the instance's database, by a connection of our own."""
     engine = create_engine(
-        instance.event_log_storage.postgres_url,  # type: ignore[attr-defined]
+        instance.event_log_storage.postgres_url,  # type: ignore[attr-defined]  # on PostgreSQL it has one
         poolclass=NullPool,
         connect_args={"application_name": OURS},
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from sqlalchemy import Connection
 
 from bitbylaw_pipeline.domain.document_state import DocumentState, IndexStatus
 from bitbylaw_pipeline.domain.egress import EgressRule
@@ -47,10 +48,12 @@ def test_parked_entities_are_counted_with_a_sample(database: Database) -> None:
     claims = database.run_sync(
         lambda conn: work_queue.claim(conn, database.now(conn), TOYS.name, limit=30, lease_seconds=9)
     )
-    for claim in claims:
-        database.run_sync(
-            lambda conn, claim=claim: work_queue.park(conn, database.now(conn), claim, "too_large", "no")  # type: ignore[misc]
-        )
+
+    def park_all(conn: Connection) -> None:
+        for claim in claims:
+            work_queue.park(conn, database.now(conn), claim, "too_large", "no")
+
+    database.run_sync(park_all)
     found = look(database, check)
     assert not found.passed
     assert found.facts == {"parked": 30}

@@ -1,5 +1,6 @@
 """Checks on the pairs with Advoware: what they say of holds, conflicts, records left alone, and old passes."""
 
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -70,9 +71,7 @@ def test_open_conflicts_warn(database: Database) -> None:
     found = Conflict("left:n1", "vorname", "none", {"vorname": "A"}, {"vorname": "B"}, {"vorname": "C"})
     for pair, count in (("bankverbindungen", 0), (PAIR, 1)):
         rows = two_way_conflicts.ConflictRows([found], database.cipher)
-        database.run_sync(
-            lambda conn, pair=pair, rows=rows: two_way_conflicts.store(conn, database.now(conn), pair, rows)  # type: ignore[misc]
-        )
+        database.run_sync(partial(two_way_conflicts.store, now=1.0, pair=pair, rows=rows))
         finding = look(database, check)
         assert (finding.passed, finding.facts) == (not count, {"conflicts": count})
 
@@ -83,9 +82,7 @@ def test_records_left_alone_warn(database: Database) -> None:
     for link_id, state, count in (("a", LinkState.ACTIVE, 0), ("b", LinkState.QUARANTINED, 1)):
         link = Link(link_id, f"l{link_id}", f"r{link_id}", state=state)
         rows = two_way_links.rows_of([link], database.cipher)
-        database.run_sync(
-            lambda conn, rows=rows: two_way_links.put(conn, database.now(conn), PAIR, rows)  # type: ignore[misc]
-        )
+        database.run_sync(partial(two_way_links.put, now=1.0, pair=PAIR, rows=rows))
         finding = look(database, check)
         assert (finding.passed, finding.facts) == (not count, {"quarantined": count})
 
@@ -108,7 +105,7 @@ def test_old_passes_warn(database: Database, clock: FakeClock, hours: int) -> No
     never = look(database, check, **ADVOWARE)
     assert (never.passed, never.facts) == (False, {"late": 2})
     for pair in ("beteiligte", "akten"):
-        database.run_sync(lambda conn, pair=pair: note_pass(conn, database.now(conn), pair))  # type: ignore[misc]
+        database.run_sync(partial(note_pass, now=clock(), pair=pair))
     assert database.read(lambda conn: last_pass(conn, "akten")) == clock()
     assert look(database, check, **ADVOWARE).passed
     clock.advance(LONGEST_SECONDS - 1)

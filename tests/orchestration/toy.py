@@ -115,7 +115,7 @@ class ToyBackend(Backend):
         return Database.open(self.database_url, migrate=True)
 
     @asynccontextmanager
-    async def open_runtime(self) -> AsyncIterator[ToyRuntime]:  # type: ignore[override]
+    async def open_runtime(self) -> AsyncIterator[ToyRuntime]:  # type: ignore[override]  # a toy of the real one
         settings = self.settings()
         database = self._open_database()
         coordination = Coordination.open(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -43,7 +44,7 @@ def test_any_body_is_stored_or_refused(bodies: list[bytes], tmp_path: Path) -> N
             event_id = response.json().get("event")
             assert (event_id is not None) == (response.status_code == 202)
             if event_id:
-                assert bench.database.read(lambda connection: events.get(connection, event_id))  # noqa: B023
+                assert bench.database.read(partial(events.get, event_row_id=event_id))
 
     bench.run(send)
     bench.database.close()

@@ -18,6 +18,7 @@ from tests.conftest import ENCRYPTION_KEY, FakeClock
 from tests.receiver.conftest import Bench, client_of, register, writing_elsewhere
 from tests.receiver.deliveries import BY_SECRET, DOCUMENT_UPDATE, UPDATE, listed
 from tests.servers import RedisServer, postgres_server
+from webhook_sensor_app.app import create_app
 from webhook_sensor_app.receiver import BODIES_AT_ONCE
 
 BODY = listed("d1")
@@ -193,8 +194,6 @@ def test_ready_means_that_the_database_answers(bench: Bench) -> None:
 
 def test_a_database_that_comes_later_is_taken_up(tmp_path: Path) -> None:
     """The receiver starts without its database, answers 503, makes its tables when there is one, and then works."""
-    from webhook_sensor_app.app import create_app  # noqa: PLC0415
-
     server = postgres_server()
     name = f"later_{tmp_path.name}"
     settings = Settings.load(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,4 @@ def test_a_kill_while_a_file_is_taken_away_is_recovered_from(tmp_path: Path, end
     assert totals[0] >= 2
     for position in range(totals[0]):
         for when in ("before", "after"):
-            in_world(
-                tmp_path / f"{position}-{when}",
-                lambda world, position=position, when=when: story(world, position, when),  # type: ignore[misc]
-            )
+            in_world(tmp_path / f"{position}-{when}", partial(story, position=position, when=when))

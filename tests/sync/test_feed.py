@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.inbox import events, feed_cursors, work_queue
@@ -31,7 +32,9 @@ async def rows(world: World, stream: str = "documents") -> dict[str, WorkRow]:
     """The queue's open rows."""
 
     def read(conn: Any) -> dict[str, WorkRow]:
-        keys = conn.exec_driver_sql(f"SELECT key FROM work WHERE stream = '{stream}' AND wanted > done")  # noqa: S608
+        keys = conn.execute(
+            text("SELECT key FROM work WHERE stream = :stream AND wanted > done"), {"stream": stream}
+        )
         found = {key: work_queue.get(conn, stream, key) for (key,) in keys}
         return {key: row for key, row in found.items() if row is not None}
 
@@ -178,7 +181,9 @@ def test_a_persons_change_between_our_write_and_our_reading_again_is_wanted_or_s
         await poll(world)
         await world.drain()
         await assert_in_step(world, document, matter)
-        assert (await world.document(document))["dokumentId"] == (await world.state(document)).attachment_id  # type: ignore[union-attr]
+        state = await world.state(document)
+        assert state is not None
+        assert (await world.document(document))["dokumentId"] == state.attachment_id
 
     in_world(tmp_path, story)
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -338,7 +339,7 @@ def test_a_cancelled_batch_leaves_nothing_leased_whenever_it_is_cancelled(tmp_pa
     for ticks in range(0, 40, 2):
         folder = tmp_path / str(ticks)
         folder.mkdir()
-        run_shift(migrated_url("sqlite", folder), lambda shift, ticks=ticks: story(shift, ticks))  # type: ignore[misc]
+        run_shift(migrated_url("sqlite", folder), partial(story, ticks=ticks))
 
 
 def test_a_lost_lease_cancels_the_pass_and_nothing_else(database_url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import Connection
 
 from bitbylaw_pipeline.domain.errors import Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Outcome, Result
@@ -31,15 +32,14 @@ def test_keys_are_synced_though_nobody_wanted_them(database_url: str) -> None:
     async def story(shift: Shift) -> None:
         await shift.want("done", "delayed", "parked")
 
-        def prepare(conn: object) -> None:
-            now = shift.database.now(conn)  # type: ignore[arg-type]
+        def prepare(conn: Connection) -> None:
+            now = shift.database.now(conn)
             by_key = {
-                claim.key: claim
-                for claim in work_queue.claim(conn, now, STREAM, limit=9, lease_seconds=9.0)  # type: ignore[arg-type]
+                claim.key: claim for claim in work_queue.claim(conn, now, STREAM, limit=9, lease_seconds=9.0)
             }
-            work_queue.complete(conn, now, [by_key["done"]])  # type: ignore[arg-type]
-            work_queue.retry(conn, now, by_key["delayed"], error="x", delay=3600.0)  # type: ignore[arg-type]
-            work_queue.park(conn, now, by_key["parked"], "invalid", "x")  # type: ignore[arg-type]
+            work_queue.complete(conn, now, [by_key["done"]])
+            work_queue.retry(conn, now, by_key["delayed"], error="x", delay=3600.0)
+            work_queue.park(conn, now, by_key["parked"], "invalid", "x")
 
         await shift.database.run(prepare)
         finished = await _run_keys(shift, "new", "done", "delayed", "parked", "new")

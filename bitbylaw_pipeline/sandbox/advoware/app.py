@@ -171,7 +171,7 @@ def create_app(switches: Mapping[str, Any] | None = None, **more: Any) -> Advowa
 
 def _object(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise ValueError("Send a JSON object.")  # noqa: TRY004
+        raise ValueError("Send a JSON object.")
     return data
 
 

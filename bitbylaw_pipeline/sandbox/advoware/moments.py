@@ -35,7 +35,7 @@ def parse_day(text: object) -> date | None:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise ValueError("A date is a text.")  # noqa: TRY004
+        raise ValueError("A date is a text.")
     day = date.fromisoformat(text[:10])
     return None if day.year == 1 else day
 

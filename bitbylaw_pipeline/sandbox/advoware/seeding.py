@@ -40,7 +40,7 @@ class Seeding:
         for table, add in self._adders.items():
             rows = document.get(table, [])
             if not isinstance(rows, list):
-                raise ValueError(f"{table} must be a list.")  # noqa: TRY004
+                raise ValueError(f"{table} must be a list.")
             for row in rows:
                 with _refusals_as_value_errors():
                     add(row)

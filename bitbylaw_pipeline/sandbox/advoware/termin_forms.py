@@ -127,7 +127,7 @@ def _clock(text: Any) -> time | None:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise ValueError("A time is a text.")  # noqa: TRY004
+        raise ValueError("A time is a text.")
     return time.fromisoformat(text).replace(microsecond=0, tzinfo=None)
 
 

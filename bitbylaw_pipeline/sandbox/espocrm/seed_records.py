@@ -28,7 +28,7 @@ _DERIVED = frozenset(
 def only(given: Any, known: set[str], where: str) -> Document:
     """The object, if it has known keys alone. Raises ValueError with one sentence."""
     if not isinstance(given, dict):
-        raise ValueError(f"{where} must be a JSON object.")  # noqa: TRY004
+        raise ValueError(f"{where} must be a JSON object.")
     if unknown := sorted(set(given) - known):
         raise ValueError(f"{where} has unknown keys {unknown}; known are {sorted(known)}.")
     return given
@@ -38,7 +38,7 @@ def list_of(document: Document, key: str) -> list[Any]:
     """The list under a key, empty if it is missing. Raises ValueError."""
     value = document.get(key) or []
     if not isinstance(value, list):
-        raise ValueError(f"{key} must be a list.")  # noqa: TRY004
+        raise ValueError(f"{key} must be a list.")
     return value
 
 
@@ -68,7 +68,7 @@ def seed_records(espo: Espo, document: Document) -> int:
     """Add the records and then join them; returns how many."""
     records = document["records"]
     if not isinstance(records, dict):
-        raise ValueError("records must be an object of lists per entity type.")  # noqa: TRY004
+        raise ValueError("records must be an object of lists per entity type.")
     links: list[tuple[EntitySchema, Document, Document]] = []
     for entity, given in records.items():
         schema = espo.store.schemas.get(entity)

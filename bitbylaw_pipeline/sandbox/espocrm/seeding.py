@@ -108,7 +108,7 @@ def _compile(espo: Espo, name: str, defs: Document) -> EntitySchema:
 def _seed_entities(espo: Espo, document: Document) -> int:
     entities = document["entities"]
     if not isinstance(entities, dict):
-        raise ValueError("entities must be an object of entity types.")  # noqa: TRY004
+        raise ValueError("entities must be an object of entity types.")
     _name_relations(espo, entities)
     for name, raw in entities.items():
         given = only(raw, _ENTITY_KEYS, f"entities.{name}")

@@ -3,7 +3,7 @@
 fpdf2, Pillow and python-docx are imported where they are used: a production install has none of them.
 """
 
-# ruff: noqa: PLC0415
+# ruff: noqa: PLC0415  # see above
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class XaiSandbox:
                 case "POST", "/sandbox/switches":
                     changes = json.loads(raw)
                     if not isinstance(changes, dict):
-                        raise ValueError("Send a JSON object of switches.")  # noqa: TRY004, TRY301
+                        raise ValueError("Send a JSON object of switches.")  # noqa: TRY301  # one answer for all that is wrong
                     self.switches.update(changes)
                     answer = self.switches.as_json()
                 case "POST", "/sandbox/reset":

@@ -53,7 +53,7 @@ class Request:
         except ValueError:
             raise ValueError("invalid JSON in the request body") from None
         if not isinstance(data, dict):
-            raise ValueError("the request body is not a JSON object")  # noqa: TRY004
+            raise ValueError("the request body is not a JSON object")
         return data
 
     async def body(self) -> bytes:

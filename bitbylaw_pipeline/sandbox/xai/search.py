@@ -18,7 +18,7 @@ def search(store: Store, body: dict[str, Any]) -> dict[str, Any]:
     source = body.get("source")
     collection_ids = source.get("collection_ids") if isinstance(source, dict) else None
     if not isinstance(body.get("query"), str) or not isinstance(collection_ids, list):
-        raise ValueError("query and source.collection_ids are required")  # noqa: TRY004
+        raise ValueError("query and source.collection_ids are required")
     words = set(normalised(body["query"]).split())
     matches: list[dict[str, Any]] = []
     for collection_id in collection_ids:

@@ -19,10 +19,10 @@ async def main() -> None:
     settings = Settings.load(**json.loads(sys.argv[1]), _env_file=None)
     cache = open_token_cache(settings)
     client = Advoware.open(settings, cache=cache)
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)  # noqa: T201  # what the test reads
     sys.stdin.readline()
     found = await asyncio.gather(*(client.list_mitarbeiter() for _ in range(int(sys.argv[2]))))
-    print(len(found), flush=True)  # noqa: T201
+    print(len(found), flush=True)  # noqa: T201  # what the test reads
     await client.aclose()
     if cache is not None:
         await cache.aclose()
