@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from bitbylaw_pipeline.sync.stream import Stream
 from bitbylaw_pipeline.sync.sweep import Sweep
 from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
 from bitbylaw_pipeline.sync.two_way_stream import TwoWayStream
-from bitbylaw_pipeline.sync.two_way_sweep import TwoWaySweep
+from bitbylaw_pipeline.sync.two_way_sweep import PairPass, TwoWaySweep
 from bitbylaw_pipeline.sync.worker import Worker
 
 REQUIRED = (
@@ -62,6 +63,12 @@ class AdvowareParts:
     tasks: PersonTasks
     sweep: TwoWaySweep
     akten: AktenSweep
+
+    def passes(self) -> dict[str, Callable[[], Coroutine[Any, Any, PairPass]]]:
+        """A pass over each pair, by its name, in their order; one list of Advoware's parties serves both that need it."""
+        parties = self.pairs.party_list()
+        over = {pair.value: partial(self.sweep.run_pair, pair, parties) for pair in Pair}
+        return {**over, "akten": self.akten.run}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +109,8 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Opens database, Redis and clients and closes them again. Raises SettingsError for what is missing.
 
-    `transports` replaces the clients' way out, by system ("espocrm", "xai-files", "xai-management"): tests reach the
-    stand-ins without a socket.
+    `transports` replaces the clients' way out, by system ("espocrm", "xai-files", "xai-management",
+    "advoware"): tests reach the stand-ins without a socket.
     """
     ways = transports or {}
     settings.require(*REQUIRED)

@@ -120,10 +120,10 @@ BUSY_LOAD_PER_CPU = 0.3
     default=_DEFAULTS.parties,
     show_default=True,
     type=click.IntRange(40),
-    help="On each side, once in step.",
+    help="Parties on each side, once in step.",
 )
 def bench(only: tuple[str, ...], database: str, json_file: Path | None, **sizes: Any) -> None:
-    """Measures the pipeline against the built-in stand-ins of EspoCRM and xAI, beside a bare asyncio + aiohttp loop.
+    """Measures the pipeline against the built-in stand-ins, beside a bare asyncio + aiohttp loop.
 
     Before a number is printed, EspoCRM, xAI and our own state are compared for every document that it counts.
     """

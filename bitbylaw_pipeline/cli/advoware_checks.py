@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 
-from bitbylaw_pipeline.cli.checking import attempt
+from bitbylaw_pipeline.cli.checking import attempt, clock_difference
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
 from bitbylaw_pipeline.clients import advoware_surface as surface
 from bitbylaw_pipeline.clients.advoware import Advoware
@@ -21,6 +21,7 @@ from bitbylaw_pipeline.inbox import outages
 from bitbylaw_pipeline.inbox.advoware_token_cache import open_token_cache
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.outage import REFUSED
 
 AREA = "Advoware"
 CLOCK_SECONDS = 60.0
@@ -131,7 +132,7 @@ async def _is_refused(database: Database) -> bool:
     def read() -> bool:
         return database.read(
             lambda c: any(
-                one.system == "advoware" and one.until > database.now(c) and "refuses" in one.reason
+                one.system == "advoware" and one.until > database.now(c) and one.reason == REFUSED
                 for one in outages.listing(c)
             )
         )
@@ -152,7 +153,7 @@ def clock_finding(before: float, at: float | None, after: float) -> Finding:
     """Judges Advoware's time `at` of an answer that was asked for at `before` and came at `after` (epoch seconds)."""
     if at is None:
         return odd(AREA, "Advoware's answers carry no Date header.", "compare the clocks by hand.")
-    off = max(before - at - 1.0, at - after, 0.0)  # the header has whole seconds
+    off = clock_difference(before, at, after)
     if off <= CLOCK_SECONDS:
         return fine(AREA, "Advoware's clock agrees with ours.")
     return odd(

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS
 from bitbylaw_pipeline.cli.hold_words import SIDES
 from bitbylaw_pipeline.cli.problems import Problem
-from bitbylaw_pipeline.cli.resolve import want
 from bitbylaw_pipeline.cli.screen import screen, table
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.cli.waking import wake_streams
+from bitbylaw_pipeline.cli.wanting import want
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import LinkState
 from bitbylaw_pipeline.inbox import person_tasks, two_way_desk, two_way_links

@@ -14,6 +14,11 @@ from bitbylaw_pipeline.settings import SettingsError
 Check = Callable[[], AsyncIterator[Finding]]
 
 
+def clock_difference(before: float, at: float, after: float) -> float:
+    """Seconds by which a server's `Date` header `at` is off, of an answer asked for at `before` that came at `after`."""
+    return max(before - at - 1.0, at - after, 0.0)  # the header has whole seconds
+
+
 async def attempt(area: str, name: str, check: Check) -> AsyncIterator[Finding]:
     """The check's findings; whatever it raises becomes the last of them. Each call in it has a limit of its own."""
     try:

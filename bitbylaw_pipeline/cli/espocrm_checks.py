@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from urllib.parse import urlsplit
 
-from bitbylaw_pipeline.cli.checking import Check, attempt
+from bitbylaw_pipeline.cli.checking import Check, attempt, clock_difference
 from bitbylaw_pipeline.cli.espocrm_facts import read_definitions
 from bitbylaw_pipeline.cli.espocrm_model import check_model, existing_types
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
@@ -130,8 +130,7 @@ async def _clock(espocrm: EspoCrm, settings: Settings) -> AsyncIterator[Finding]
             AREA, "EspoCRM's answers carry no Date header.", "the change feed then goes by our own clock."
         )
         return
-    # The header has whole seconds.
-    off = max(before - page.server_time - 1.0, page.server_time - after, 0.0)
+    off = clock_difference(before, page.server_time, after)
     if off > CLOCK_SECONDS:
         yield odd(
             AREA,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import click
@@ -19,7 +19,7 @@ from bitbylaw_pipeline.cli.waking import wake_streams
 from bitbylaw_pipeline.cli.work_keys import require_advoware
 from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.inbox import outages
-from bitbylaw_pipeline.orchestration.pass_times import note_pass
+from bitbylaw_pipeline.orchestration.pass_times import conclude_pass
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.two_way_pairs import Pair
 from bitbylaw_pipeline.sync.two_way_sweep import SHARE_OF_A_DAY, PairPass
@@ -86,7 +86,7 @@ def plan(pair: str | None) -> None:
 async def _pass(settings: Settings, names: Sequence[str]) -> list[PairPass]:
     passed: list[PairPass] = []
     async with _opened(settings) as (runtime, advoware):
-        starts = _starts(advoware)
+        starts = advoware.passes()
         for name in names:
             one = await _one_pass(runtime, name, starts[name])
             passed.append(one)
@@ -110,18 +110,9 @@ async def _one_pass(runtime: Runtime, name: str, start: Start) -> PairPass:
 
 
 def _note(connection: Connection, now: float, name: str) -> None:
-    note_pass(connection, now, name)
+    conclude_pass(connection, now, name)
     # Both systems have just answered as a whole: no batch needs to ask first.
     outages.resume(connection, "advoware")
-
-
-def _starts(advoware: AdvowareParts) -> Mapping[str, Start]:
-    parties = advoware.pairs.party_list()
-
-    def over(pair: Pair) -> Start:
-        return lambda: advoware.sweep.run_pair(pair, parties)
-
-    return {**{pair.value: over(pair) for pair in Pair}, "akten": advoware.akten.run}
 
 
 async def _plan(settings: Settings, pairs: Sequence[Pair]) -> dict[str, list[str]]:

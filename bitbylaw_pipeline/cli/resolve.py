@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-import uuid
 
 import click
 from sqlalchemy import Connection
@@ -16,8 +15,9 @@ from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.cli.screen import screen
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.cli.waking import wake_streams
-from bitbylaw_pipeline.cli.work_keys import entity_type_of, require_advoware
-from bitbylaw_pipeline.inbox import events, person_tasks, two_way_desk, two_way_links
+from bitbylaw_pipeline.cli.wanting import want
+from bitbylaw_pipeline.cli.work_keys import require_advoware
+from bitbylaw_pipeline.inbox import person_tasks, two_way_desk, two_way_links
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView, Refused
 from bitbylaw_pipeline.settings import Settings
@@ -118,15 +118,6 @@ def decide(
     if key is not None:
         want(connection, database, settings, found.pair, key, "resolve")
     return key
-
-
-def want(
-    connection: Connection, database: Database, settings: Settings, pair: str, key: str, action: str
-) -> None:
-    """Wants the record in the pair's stream, with the event that says who asked."""
-    entity_type = entity_type_of(settings, pair)
-    came = events.Received(str(uuid.uuid4()), "cli", f"{pair}.{action}", [(entity_type, key, action)])
-    events.receive(connection, database.now(connection), [came], [events.Want(pair, [key])])
 
 
 def who() -> str:

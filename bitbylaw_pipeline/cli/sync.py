@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable, Sequence
 
 import click
@@ -17,8 +16,9 @@ from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.cli.screen import screen
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.cli.waking import wake_streams
-from bitbylaw_pipeline.cli.work_keys import entity_of, entity_type_of, parse_key, require_stream
-from bitbylaw_pipeline.inbox import batches, events, work_queue
+from bitbylaw_pipeline.cli.wanting import want
+from bitbylaw_pipeline.cli.work_keys import parse_key, require_stream
+from bitbylaw_pipeline.inbox import batches, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.work_queue import WorkRow
 from bitbylaw_pipeline.settings import Settings
@@ -91,7 +91,7 @@ def _record_nowhere(finished: Sequence[Finished]) -> None:
 
 def _want_and_follow(settings: Settings, stream: str, key: str, timeout: float) -> None:
     with open_state(settings) as database:
-        wanted = database.run_sync(lambda conn: _want(conn, database, settings, stream, key))
+        wanted = database.run_sync(lambda conn: want(conn, database, settings, stream, key, "sync"))
         wake_streams(settings, [stream])
         row = _follow(database, stream, key, wanted, timeout)
     if row.done >= wanted:
@@ -105,16 +105,6 @@ def _want_and_follow(settings: Settings, stream: str, key: str, timeout: float) 
         else " Is bitbylaw up running? See bitbylaw status."
     )
     raise Problem(f"{stream} {key} is not done after {timeout:.0f} s; it stays in the queue.{said}")
-
-
-def _want(conn: Connection, database: Database, settings: Settings, stream: str, key: str) -> int:
-    """Wants the key, with the event that says why; returns the generation to wait for."""
-    entity_type, entity_id = entity_of(key)
-    entity_type = entity_type or entity_type_of(settings, stream)
-    came = events.Received(str(uuid.uuid4()), "cli", f"{stream}.sync", [(entity_type, entity_id, "sync")])
-    events.receive(conn, database.now(conn), [came], [events.Want(stream, [key])])
-    row = work_queue.get(conn, stream, key)
-    return row.wanted if row else 1
 
 
 def _follow(database: Database, stream: str, key: str, wanted: int, timeout: float) -> WorkRow:

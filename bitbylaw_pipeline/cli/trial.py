@@ -71,15 +71,19 @@ async def try_answer(settings: Settings, hold: HoldView, take: str, *, with_valu
     async with open_runtime(settings) as runtime:
         assert runtime.advoware is not None  # noqa: S101  # asked for before
         pairs, pair = runtime.advoware.pairs, Pair(hold.pair)
-        reconciler = await _AnsweredPairs(pairs, hold, take).reconciler(pair)
+        ids = await _record_ids(pairs, hold, take)
+        # Where Advoware lists no parties, only those that are named are looked at; an account's id begins with its party's.
+        betnr = (ids[Side.RIGHT] or "").partition("/")[0]
+        reconciler = await _AnsweredPairs(pairs, hold, take).reconciler(pair, wants=(betnr,) if betnr else ())
         report = await reconciler.plan()
         subjects = {hold.subject, *(() if hold.link_id is None else (hold.link_id,))}
         lines = [line for line in report.lines if line.partition(": ")[0] in subjects]
-        return Trial(lines, await _values(pairs, pair, hold, take) if with_values else {})
+        return Trial(lines, await _values(pairs, pair, ids) if with_values else {})
 
 
-async def _values(pairs: Pairs, pair: Pair, hold: HoldView, take: str) -> dict[str, Mapping[str, Any] | None]:
-    ids = await _record_ids(pairs, hold, take)
+async def _values(
+    pairs: Pairs, pair: Pair, ids: Mapping[Side, str | None]
+) -> dict[str, Mapping[str, Any] | None]:
     adapters = await _adapters(pairs, pair)
     found: dict[str, Mapping[str, Any] | None] = {}
     for side in Side:

@@ -53,6 +53,6 @@ def entity_type_of(settings: Settings, stream: str) -> str:
 
 
 def entity_of(key: str) -> tuple[str | None, str]:
-    """(entity type, id) of a key; the type is None where the key is a document's bare id."""
+    """(entity type, id) of a key; the type is None where the key is a bare id."""
     entity_type, separator, record_id = key.rpartition(":")
     return (entity_type if separator else None, record_id)

@@ -10,7 +10,7 @@ from bitbylaw_pipeline.defs.advoware import AKTENBESTAND, KONTEN, PARTEIEN
 from bitbylaw_pipeline.defs.espocrm import BANKVERBINDUNGEN, owner_asset
 from bitbylaw_pipeline.orchestration.advoware_pass import PassConfig, run_pass
 from bitbylaw_pipeline.orchestration.advoware_schedule import why_no_pass
-from bitbylaw_pipeline.orchestration.asset_facts import OWNERS, describe_tags
+from bitbylaw_pipeline.orchestration.asset_facts import LINEAGE_ONLY, OWNERS, describe_tags
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.pass_checks import pass_age_check
 from bitbylaw_pipeline.orchestration.standing_checks import build_asset_checks
@@ -21,7 +21,6 @@ OP = "pass_over_advoware"
 
 # In this order: an account waits for its party's link.
 STREAMS = (beteiligte.stream, bankverbindungen.stream, akten.stream)
-LINEAGE_ONLY = dg.SpecificPartitionsPartitionMapping([])
 
 
 @dg.multi_asset(

@@ -9,15 +9,13 @@ import dagster as dg
 from bitbylaw_pipeline.defs.collections import COLLECTIONS
 from bitbylaw_pipeline.defs.documents import COLLECTION_DOCUMENTS
 from bitbylaw_pipeline.defs.espocrm import DOKUMENTE, OWNER_ASSETS
-from bitbylaw_pipeline.orchestration.asset_facts import OWNERS, describe_tags
+from bitbylaw_pipeline.orchestration.asset_facts import LINEAGE_ONLY, OWNERS, describe_tags
 from bitbylaw_pipeline.orchestration.backend import Backend
-from bitbylaw_pipeline.orchestration.interruption import run_until_stopped
+from bitbylaw_pipeline.orchestration.interruption import run_until_stopped, unless_stopped
 from bitbylaw_pipeline.orchestration.sweep_metadata import sweep_metadata
 
 if TYPE_CHECKING:
     from bitbylaw_pipeline.sync.sweep import SweepReport
-
-LINEAGE_ONLY = dg.SpecificPartitionsPartitionMapping([])
 
 
 @dg.asset(
@@ -44,15 +42,7 @@ def drift(backend: Backend) -> dg.MaterializeResult[None]:
 
     async def compare(stop: asyncio.Event) -> "SweepReport | None":
         async with backend.open_runtime() as runtime:
-            comparing = asyncio.create_task(runtime.sweep().run())
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait((comparing, stopping), return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            if comparing.done():
-                return comparing.result()
-            comparing.cancel()
-            await asyncio.wait((comparing,))
-            return None
+            return await unless_stopped(runtime.sweep().run(), stop)
 
     report = run_until_stopped(compare)
     return dg.MaterializeResult(metadata=sweep_metadata(report) if report else {})

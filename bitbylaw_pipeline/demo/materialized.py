@@ -6,12 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
-
 from bitbylaw_pipeline.demo.expectations import Verdict
+from bitbylaw_pipeline.demo.graphql import ask
 from bitbylaw_pipeline.demo.picture import Picture
 
-SECONDS = 60.0
 CHECK_SECONDS = 75.0
 """The checks are looked at once a minute."""
 _STATS = """
@@ -53,7 +51,7 @@ def check_warnings(ui_address: str, picture: Picture) -> list[Verdict]:
 
 
 def _check_stats(ui_address: str, name: str, expected: int) -> Verdict:
-    stats = _ask(ui_address, _STATS, path=name.split("/"))["assetNodeOrError"]["partitionStats"]
+    stats = ask(ui_address, _STATS, path=name.split("/"))["assetNodeOrError"]["partitionStats"]
     found = stats["numMaterialized"]
     return Verdict(
         found == expected, f"Dagster shows {found} partitions of {name} materialized", f"expected {expected}"
@@ -63,7 +61,7 @@ def _check_stats(ui_address: str, name: str, expected: int) -> Verdict:
 def _check_warning(ui_address: str, pair: str, deadline: float) -> Verdict:
     seen: Sequence[dict[str, Any]] = ()
     while time.monotonic() < deadline:
-        answer = _ask(ui_address, _CHECK, path=["advoware", pair], name="nothing_held")
+        answer = ask(ui_address, _CHECK, path=["advoware", pair], name="nothing_held")
         seen = answer["assetCheckExecutions"]
         if seen and seen[0]["status"] == "FAILED":
             break
@@ -72,9 +70,3 @@ def _check_warning(ui_address: str, pair: str, deadline: float) -> Verdict:
     return Verdict(
         warns, f"Dagster's asset check on advoware/{pair} warns of what waits for a person", str(list(seen))
     )
-
-
-def _ask(ui_address: str, query: str, **variables: Any) -> Any:
-    body = {"query": query, "variables": variables}
-    answer = httpx.post(f"{ui_address}/graphql", json=body, timeout=SECONDS)
-    return answer.raise_for_status().json()["data"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import httpx
+from bitbylaw_pipeline.demo.graphql import ask
 
-SECONDS = 60.0
 JOB = "advoware_pass"
 ENDED_WELL = "SUCCESS"
 ENDED_BADLY = frozenset({"FAILURE", "CANCELED"})
@@ -43,7 +42,9 @@ class DagsterPasses:
             "repositoryLocationName": "bitbylaw",
             "pipelineName": JOB,
         }
-        answer = self._ask(_LAUNCH, params={"selector": selector, "mode": "default", "runConfigData": {}})
+        answer = ask(
+            self.ui_address, _LAUNCH, params={"selector": selector, "mode": "default", "runConfigData": {}}
+        )
         launched = answer["launchPipelineExecution"]
         if launched["__typename"] != "LaunchRunSuccess":
             raise RuntimeError(f"Dagster does not launch {JOB}: {launched['__typename']}.")
@@ -51,9 +52,4 @@ class DagsterPasses:
 
     def status(self, run_id: str) -> str:
         """Such as QUEUED, STARTED, SUCCESS."""
-        return str(self._ask(_STATUS, id=run_id)["runOrError"].get("status", "LOST"))
-
-    def _ask(self, query: str, **variables: Any) -> Any:
-        body = {"query": query, "variables": variables}
-        answer = httpx.post(f"{self.ui_address}/graphql", json=body, timeout=SECONDS)
-        return answer.raise_for_status().json()["data"]
+        return str(ask(self.ui_address, _STATUS, id=run_id)["runOrError"].get("status", "LOST"))

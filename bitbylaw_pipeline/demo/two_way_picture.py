@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from bitbylaw_pipeline.inbox import outages, two_way_desk
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView, PairCounts
+from bitbylaw_pipeline.settings import DEFAULT_MATTERS
 
-MATTER_TYPES = ("CVmhRumungsklage", "CMietinkasso")
+MATTER_TYPES = tuple(one.entity_type for one in DEFAULT_MATTERS)
 Rows = Iterable[Mapping[str, Any]]
 
 

@@ -40,7 +40,6 @@ class TwoWayStory:
     ledgers: Ledgers
     receiver_url: str
     skip_wait: Callable[[], None]
-    clock: Callable[[], float] = time.monotonic
     runs: list[str] = field(default_factory=list)
     failed_runs: list[str] = field(default_factory=list)
     visit: Visit | None = None
@@ -127,10 +126,10 @@ class TwoWayStory:
     def note_arrival(self) -> None:
         """The street has been seen at Advoware; counts the first time."""
         if self.arrival_seconds is None:
-            self.arrival_seconds = self.clock() - self._moved_at
+            self.arrival_seconds = time.monotonic() - self._moved_at
 
     def _move(self, person: Person) -> None:
-        self._moved_at = self.clock()
+        self._moved_at = time.monotonic()
         person.change("CBeteiligte", person_record_id(MOVED), adresseStreet=NEW_STREET)
 
     def _launch(self, _: Person) -> None:

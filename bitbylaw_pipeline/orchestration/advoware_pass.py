@@ -1,22 +1,20 @@
 """A run that passes over whole pairs of EspoCRM and Advoware, and records what became of each changed record."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import structlog
 from pydantic import Field
 
 from bitbylaw_pipeline.domain.errors import SyncError
-from bitbylaw_pipeline.inbox import work_queue
 from bitbylaw_pipeline.logs import bound
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.dagster_storage import keep_connections
-from bitbylaw_pipeline.orchestration.interruption import run_until_stopped
-from bitbylaw_pipeline.orchestration.pass_times import note_pass
+from bitbylaw_pipeline.orchestration.interruption import run_until_stopped, unless_stopped
+from bitbylaw_pipeline.orchestration.pass_times import conclude_pass
 from bitbylaw_pipeline.orchestration.recorder import EventRecorder
 from bitbylaw_pipeline.orchestration.run_log import batch_run_log
 from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE, StreamAssets
@@ -24,13 +22,7 @@ from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE, StreamAssets
 if TYPE_CHECKING:
     from bitbylaw_pipeline.sync.entity_pass import Finished
     from bitbylaw_pipeline.sync.two_way_sweep import PairPass
-    from bitbylaw_pipeline.wiring import AdvowareParts, Runtime
-
-SYSTEMS = ("espocrm", "advoware")
-LOOKED_AT_AGAIN = 200
-"""Parked records that a pass puts back into the queue; more of them at once is no matter of minutes any more."""
-
-T = TypeVar("T")
+    from bitbylaw_pipeline.wiring import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -76,10 +68,10 @@ def run_pass(
             async with backend.open_runtime() as runtime:
                 if runtime.advoware is None:
                     return
-                passes = _passes(runtime.advoware)
+                passes = runtime.advoware.passes()
                 for stream in chosen:
                     recorder = EventRecorder(context, stream, settings)
-                    await _pass_over(runtime, stream.name, passes[stream.name], recorder, told, stop)
+                    await _pass_over(runtime, stream, passes[stream.name], recorder, told, stop)
                     if stop.is_set():
                         return
 
@@ -91,33 +83,22 @@ def run_pass(
     return _metadata(told)
 
 
-def _passes(advoware: "AdvowareParts") -> dict[str, Callable[[], Awaitable["PairPass"]]]:
-    # Here, not at import: it brings the clients, which neither the webserver nor a reload needs.
-    from bitbylaw_pipeline.sync.two_way_pairs import Pair  # noqa: PLC0415  # see above
-
-    # One list of Advoware's parties serves both pairs that come from it.
-    parties = advoware.pairs.party_list()
-    return {
-        **{pair.value: partial(advoware.sweep.run_pair, pair, parties) for pair in Pair},
-        "akten": advoware.akten.run,
-    }
-
-
 async def _pass_over(
     runtime: "Runtime",
-    name: str,
-    start: Callable[[], Awaitable["PairPass"]],
+    stream: StreamAssets,
+    start: "Callable[[], Coroutine[Any, Any, PairPass]]",
     recorder: EventRecorder,
     told: _Told,
     stop: asyncio.Event,
 ) -> None:
-    if not await runtime.outage_watch.may_call(SYSTEMS):
+    name = stream.name
+    if not await runtime.outage_watch.may_call(stream.systems):
         told.stopped[name] = (
             "EspoCRM or Advoware is down and is left alone for a while (see bitbylaw status)."
         )
         return
     try:
-        passed = await _unless_stopped(start, stop)
+        passed = await unless_stopped(start(), stop)
     except SyncError as error:
         # Before anybody else asks the same: the queue's batches wait then, too.
         await runtime.outage_watch.judge(error)
@@ -131,43 +112,16 @@ async def _pass_over(
     await asyncio.to_thread(recorder.record, _news(passed))
     if passed.stopped_by is not None:
         await runtime.outage_watch.judge(passed.stopped_by)
-    log.info("pair passed", pair=name, skipped=passed.is_skipped, **passed.counts)
-    if not passed.is_skipped:
-        await runtime.database.run(lambda conn: _conclude(runtime, conn, name, passed))
+    elif passed.is_skipped:
+        log.info("pair skipped", pair=name)
+    else:
+        await runtime.database.run(lambda conn: conclude_pass(conn, runtime.database.now(conn), name))
 
 
 def _news(passed: "PairPass") -> list["Finished"]:
     # What is held is held at every pass: an observation each time would fill the event log, 96 a day and record. The
     # asset's checks show it.
     return [one for one in passed.finished if one.outcome is not None and one.outcome.assets]
-
-
-def _conclude(runtime: "Runtime", conn: Any, name: str, passed: "PairPass") -> None:
-    if passed.stopped_by is not None:
-        return
-    now = runtime.database.now(conn)
-    note_pass(conn, now, name)
-    # What was parked may have been put right by this pass, or by a person on the other side: nothing else would look.
-    parked = [row.key for row in work_queue.parked(conn, stream=name, limit=LOOKED_AT_AGAIN)]
-    if parked:
-        work_queue.want(conn, now, name, parked, priority=work_queue.SWEEP_PRIORITY)
-
-
-async def _unless_stopped(start: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T | None:
-    """The work's result, or None if it was stopped first; what was under way is found again by the next pass."""
-
-    async def begin() -> T:
-        return await start()
-
-    working: asyncio.Task[T] = asyncio.create_task(begin())
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        for task in (working, stopping):
-            task.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
 
 
 def _metadata(told: _Told) -> dict[str, dg.MetadataValue]:

@@ -2,6 +2,11 @@
 
 from collections.abc import Mapping
 
+import dagster as dg
+
+LINEAGE_ONLY = dg.SpecificPartitionsPartitionMapping([])
+"""For what looks at all partitions at once: an arrow in the graph, and no partition that it waits for."""
+
 OWNERS = ["team:kanzlei-it"]
 """Who is asked when an asset is red."""
 

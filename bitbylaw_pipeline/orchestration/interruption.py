@@ -42,6 +42,19 @@ def run_until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -
     raise DagsterExecutionInterruptedError
 
 
+async def unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+    """The work's result, or None if `stop` was set first: then the work is cancelled and has ended on return."""
+    working: asyncio.Task[T] = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+
+
 async def _with_stop(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]], received: list[int]) -> T:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

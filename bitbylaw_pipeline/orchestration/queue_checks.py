@@ -43,4 +43,4 @@ def oldest_waiting_check(asset: dg.AssetKey, stream: str) -> StandingCheck:
 
 
 def _figures(moment: Moment, stream: str) -> work_queue.StreamSummary:
-    return work_queue.summary(moment.conn, moment.now).get(stream, work_queue.StreamSummary(0, 0, 0, 0, None))
+    return moment.queue.get(stream, work_queue.StreamSummary(0, 0, 0, 0, None))

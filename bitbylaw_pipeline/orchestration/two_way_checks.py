@@ -68,4 +68,4 @@ def quarantine_check(asset: dg.AssetKey, pair: str) -> StandingCheck:
 
 
 def _counts(moment: Moment, pair: str) -> PairCounts:
-    return two_way_desk.counts(moment.conn).get(pair, PairCounts())
+    return moment.pairs.get(pair, PairCounts())

@@ -33,6 +33,14 @@ from bitbylaw_pipeline.sandbox.xai import XaiSandbox
 from bitbylaw_pipeline.sandbox.xai import create_app as create_xai
 
 DEFAULT_ESPOCRM_VERSION = "9.2.7"
+_SETTINGS = (
+    "espocrm_api_base_url",
+    "espocrm_api_key",
+    "xai_api_key",
+    "xai_management_key",
+    "xai_api_base_url",
+    "xai_management_base_url",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,16 @@ class RunningSandbox:
     advoware_url: str
     advoware_settings: Mapping[str, str]
     advoware: AdvowareSandbox
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """All of them, Advoware's included, by the names of the settings' fields."""
+        return {**{name: getattr(self, name) for name in _SETTINGS}, **self.advoware_settings}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same by the names of environment variables."""
+        return {name.upper(): value for name, value in self.settings.items()}
 
 
 @contextlib.contextmanager

@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 Probe = Callable[[], Awaitable[None]]
 BAD_NEWS_HOLDS_SECONDS = 2.0
 AUTH_PAUSE_SECONDS = 60.0
+REFUSED = "refuses our key"
+"""The reason of a pause after a refused key; `doctor` does not try such a one again."""
 DEFAULT_RATE_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 4 * 3600.0
 
@@ -128,7 +130,7 @@ class OutageWatch:
             case RateLimited():
                 seconds, reason = wished or DEFAULT_RATE_PAUSE_SECONDS, "asks us to slow down"
             case AuthFailed():
-                seconds, reason = self.auth_seconds, "refuses our key"
+                seconds, reason = self.auth_seconds, REFUSED
             case _:
                 seconds, reason = max(self.probe_seconds, wished), "does not answer"
         seconds = min(seconds, LONGEST_PAUSE_SECONDS)

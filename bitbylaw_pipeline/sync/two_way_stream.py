@@ -53,9 +53,13 @@ class TwoWayStream:
 
     async def describe(self, key: str) -> list[str]:
         """The lines of a trial run that concern this record."""
-        reconciler = await self.pairs.reconciler(self.pair, about=key)
+        links = (await self.pairs.store(self.pair).load(left_ids=[key])).links
+        # Where Advoware lists no parties, a linked one is looked at only if it is named.
+        wants = (
+            tuple(link.right_id for link in links if link.right_id) if self.pair is Pair.BETEILIGTE else ()
+        )
+        reconciler = await self.pairs.reconciler(self.pair, wants=wants, about=key)
         report = await reconciler.plan()
-        links = await self.pairs.store(self.pair).load(left_ids=[key])
-        ids = {f"left:{key}", *(link.link_id for link in links.links)}
+        ids = {f"left:{key}", *(link.link_id for link in links)}
         lines = [line for line in report.lines if line.partition(": ")[0] in ids]
         return lines or ["Nothing to do."]

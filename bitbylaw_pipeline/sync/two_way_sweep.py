@@ -42,17 +42,12 @@ class PairPass:
 
 @dataclass(slots=True)
 class TwoWaySweep:
-    """Passes over whole pairs, parties first: an account waits for its party's link."""
+    """Passes over whole pairs. Raises the error of a listing that failed: then nothing of that pair was planned."""
 
     pairs: Pairs
     tasks: PersonTasks
     database: Database
     clock: Callable[[], float] = time.perf_counter
-
-    async def run(self, pairs: Sequence[Pair] = (Pair.BETEILIGTE, Pair.BANKVERBINDUNGEN)) -> list[PairPass]:
-        """One pass over each. Raises the error of a listing that failed: then nothing of that pair was planned."""
-        parties = self.pairs.party_list()
-        return [await self.run_pair(pair, parties) for pair in pairs]
 
     async def run_pair(self, pair: Pair, parties: PartyList | None = None) -> PairPass:
         """One pass over one pair; skipped while another run has it."""

@@ -151,19 +151,14 @@ def open_office(terminal: Terminal, version: str, *, with_advoware: bool = False
         espocrm_version=version, espocrm_seed=seed, advoware_seed=rows if with_advoware else None
     ) as sandbox:
         terminal.settings |= {
-            "ESPOCRM_API_BASE_URL": sandbox.espocrm_api_base_url,
-            "ESPOCRM_API_KEY": sandbox.espocrm_api_key,
-            "XAI_API_KEY": sandbox.xai_api_key,
-            "XAI_MANAGEMENT_KEY": sandbox.xai_management_key,
-            "XAI_API_BASE_URL": sandbox.xai_api_base_url,
-            "XAI_MANAGEMENT_BASE_URL": sandbox.xai_management_base_url,
             "RECEIVER_PUBLIC_URL": "http://receiver.kanzlei.example:3111",
             "XAI_EGRESS": "field",
+            **{
+                name: value
+                for name, value in sandbox.environment.items()
+                if with_advoware or not name.startswith("ADVOWARE_")
+            },
         }
-        if with_advoware:
-            terminal.settings |= {
-                name.upper(): str(value) for name, value in sandbox.advoware_settings.items()
-            }
         yield Office(terminal, sandbox)
 
 

@@ -47,17 +47,11 @@ def settings_for(sandbox: RunningSandbox, folder: Path) -> Settings:
     """The demo's settings, on these stand-ins."""
     return Settings.load(
         _env_file=None,
-        espocrm_api_base_url=sandbox.espocrm_api_base_url,
-        espocrm_api_key=SecretStr(sandbox.espocrm_api_key),
-        xai_api_key=SecretStr(sandbox.xai_api_key),
-        xai_management_key=SecretStr(sandbox.xai_management_key),
-        xai_api_base_url=sandbox.xai_api_base_url,
-        xai_management_base_url=sandbox.xai_management_base_url,
         xai_egress=EgressRule.FIELD,
         state_db_url=migrated_url("sqlite", folder),
         state_encryption_key=SecretStr(ENCRYPTION_KEY),
         dagster_home=folder,
-        **sandbox.advoware_settings,
+        **sandbox.settings,
     )
 
 
@@ -73,8 +67,8 @@ class OwnPasses:
         async def run() -> None:
             async with open_runtime(self.settings) as runtime:
                 assert runtime.advoware is not None
-                await runtime.advoware.sweep.run()
-                await runtime.advoware.akten.run()
+                for start in runtime.advoware.passes().values():
+                    await start()
 
         asyncio.run(run())
         return "run"

@@ -137,13 +137,7 @@ def firm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firm]:
                 **SETTINGS,
                 "STATE_DB_URL": url,
                 "STATE_ENCRYPTION_KEY": ENCRYPTION_KEY,
-                "ESPOCRM_API_BASE_URL": sandbox.espocrm_api_base_url,
-                "ESPOCRM_API_KEY": sandbox.espocrm_api_key,
-                "XAI_API_KEY": sandbox.xai_api_key,
-                "XAI_MANAGEMENT_KEY": sandbox.xai_management_key,
-                "XAI_API_BASE_URL": sandbox.xai_api_base_url,
-                "XAI_MANAGEMENT_BASE_URL": sandbox.xai_management_base_url,
-                **{name.upper(): str(value) for name, value in sandbox.advoware_settings.items()},
+                **sandbox.environment,
             }
             with running_daemon(folder / "home", "bitbylaw_pipeline.definitions", environment) as daemon:
                 opened = Firm(daemon, sandbox, database)
