@@ -29,12 +29,13 @@ from bitbylaw_pipeline.sync.document_round import DocumentTools
 from bitbylaw_pipeline.sync.documents import DocumentStream
 from bitbylaw_pipeline.sync.feed import ChangeFeed
 from bitbylaw_pipeline.sync.outage import OutageWatch
+from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.sync.person_tasks import PersonTasks
 from bitbylaw_pipeline.sync.stream import Stream
 from bitbylaw_pipeline.sync.sweep import Sweep
 from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
 from bitbylaw_pipeline.sync.two_way_stream import TwoWayStream
-from bitbylaw_pipeline.sync.two_way_sweep import PairPass, TwoWaySweep
+from bitbylaw_pipeline.sync.two_way_sweep import TwoWaySweep
 from bitbylaw_pipeline.sync.worker import Worker
 
 REQUIRED = (

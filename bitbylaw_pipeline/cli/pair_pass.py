@@ -21,8 +21,8 @@ from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.inbox import outages
 from bitbylaw_pipeline.orchestration.pass_times import conclude_pass
 from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.sync.two_way_pairs import Pair
-from bitbylaw_pipeline.sync.two_way_sweep import SHARE_OF_A_DAY, PairPass
 from bitbylaw_pipeline.wiring import AdvowareParts, Runtime, open_runtime
 
 Start = Callable[[], Awaitable[PairPass]]
@@ -120,9 +120,7 @@ async def _plan(settings: Settings, pairs: Sequence[Pair]) -> dict[str, list[str
         shared = advoware.pairs.party_list()
         found: dict[str, list[str]] = {}
         for pair in pairs:
-            wants: tuple[str, ...] = ()
-            if not advoware.client.lists_beteiligte:
-                wants = await advoware.pairs.oldest_unseen(SHARE_OF_A_DAY)
+            wants = await advoware.pairs.parties_in_turn()
             reconciler = await advoware.pairs.reconciler(pair, shared, wants=wants)
             found[pair.value] = (await reconciler.plan()).lines
         return found

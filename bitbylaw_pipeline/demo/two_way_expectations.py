@@ -111,7 +111,9 @@ def check_story_told(story: TwoWayStory) -> Iterator[Verdict]:
         f"an edit in EspoCRM was at Advoware {seconds or 0:.1f} s later",
         f"more than {ARRIVES_WITHIN_SECONDS:.0f} s",
     )
-    if story.visit is not None:
+    if story.visit is None:
+        yield Verdict(False, "the proxy was visited", "never")
+    else:
         yield Verdict(
             story.visit.read == 200 and story.visit.is_read_right and story.visit.without_key == 401,
             "the proxy passes a read on, with a key and not without",
@@ -127,8 +129,8 @@ def check_story_told(story: TwoWayStory) -> Iterator[Verdict]:
             f"the proxy refuses each of {len(TRICKS)} tricks, and none of them reaches Advoware",
             f"{list(story.visit.tricks)}, {len(story.tricks_that_got_through or ())} got through",
         )
-    if story.quiet_writes is not None:
-        yield verdict("a pass over what is in step writes nothing, by both ledgers", story.quiet_writes)
+    quiet_writes = ["no such pass was made"] if story.quiet_writes is None else story.quiet_writes
+    yield verdict("a pass over what is in step writes nothing, by both ledgers", quiet_writes)
 
 
 def is_settled_busy(two_way: TwoWayPicture) -> bool:

@@ -37,7 +37,7 @@ class AkteState:
     aktennummer: int | None = None
     owner_key: str | None = None
     collection_id: str | None = None
-    updated_at: float = 0.0
+    updated_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,8 @@ def match_records(
         found.held += [(side, record_id, "bootstrap_unmatched") for side in Side for record_id in rest[side]]
         return found
     for side in Side:
+        if not rest[side]:
+            continue
         taken = _keys((linked_records or {}).get(side.other, {}).values(), policy)
         for record_id, record in rest[side].items():
             if not is_searchable:

@@ -12,14 +12,14 @@ KIND = "person_task"
 ASKED, DONE = "asked", "done"
 
 
-def wanted(connection: Connection, pair: str) -> list[tuple[str, str, str | None]]:
-    """(subject, why, link id) of the pair's holds that ask a person to do something in a system."""
+def wanted(connection: Connection, pair: str) -> list[tuple[str, str]]:
+    """(subject, why) of the pair's holds that ask a person to do something in a system."""
     rows = connection.execute(
-        select(sync_hold.c.subject, sync_hold.c.why, sync_hold.c.link_id)
+        select(sync_hold.c.subject, sync_hold.c.why)
         .where(sync_hold.c.pair == pair, sync_hold.c.why.startswith("task:", autoescape=True))
         .order_by(sync_hold.c.subject, sync_hold.c.why)
     )
-    return [(row.subject, row.why, row.link_id) for row in rows]
+    return [(row.subject, row.why) for row in rows]
 
 
 def asked(connection: Connection, pair: str) -> dict[str, tuple[str, str]]:

@@ -21,7 +21,7 @@ from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE, StreamAssets
 
 if TYPE_CHECKING:
     from bitbylaw_pipeline.sync.entity_pass import Finished
-    from bitbylaw_pipeline.sync.two_way_sweep import PairPass
+    from bitbylaw_pipeline.sync.pair_pass import PairPass
     from bitbylaw_pipeline.wiring import Runtime
 
 log = structlog.get_logger(__name__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from bitbylaw_pipeline.domain.akte_match import (
     AktenMatch,
@@ -45,11 +44,6 @@ def states_of(
     return {state.akte_id: state for state in states}
 
 
-def without_time(state: AkteState | None) -> AkteState | None:
-    """The state as it is compared: when it was stored does not count."""
-    return None if state is None else replace(state, updated_at=0.0)
-
-
 def holds_of(contested: Iterable[Contested]) -> list[Hold]:
     """One hold for each record that is in doubt, so that all of them are named; a digest stands for the group."""
     holds: list[Hold] = []
@@ -83,7 +77,7 @@ def outcome_of(
     state: AkteState, former: AkteState | None, doubt: Contested | None, *, is_written: bool, is_odd: bool
 ) -> Outcome:
     """What a pass over the Akte came to. It is an asset once it belongs to a matter, and when it no longer does."""
-    is_changed = is_written or without_time(former) != without_time(state)
+    is_changed = is_written or former != state
     was_linked = former is not None and former.owner_key is not None
     named = {
         "matter": state.owner_key,

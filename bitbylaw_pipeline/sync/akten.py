@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -27,8 +27,7 @@ from bitbylaw_pipeline.domain.errors import (
     Unreachable,
 )
 from bitbylaw_pipeline.domain.two_way_state import HoldChanges
-from bitbylaw_pipeline.inbox import akte_states, work_queue
-from bitbylaw_pipeline.inbox.work_queue import SWEEP_PRIORITY
+from bitbylaw_pipeline.inbox import akte_states
 from bitbylaw_pipeline.sync.akte_verdict import (
     doubts,
     holds_of,
@@ -36,14 +35,13 @@ from bitbylaw_pipeline.sync.akte_verdict import (
     odd_numbers,
     outcome_of,
     states_of,
-    without_time,
 )
 from bitbylaw_pipeline.sync.akten_sides import PAIR, AktenSides, refuse_lost_akten
 from bitbylaw_pipeline.sync.akten_stream import AktenStream
 from bitbylaw_pipeline.sync.call_count import counting
 from bitbylaw_pipeline.sync.entity_pass import Finished
 from bitbylaw_pipeline.sync.pair_lease import pair_lease
-from bitbylaw_pipeline.sync.two_way_sweep import PairPass
+from bitbylaw_pipeline.sync.pair_pass import PairPass, hand_over
 
 __all__ = ["AktenSides", "AktenStream", "AktenSweep"]
 
@@ -91,10 +89,10 @@ class AktenSweep:
         for akte_id in written.failed:
             # Not agreed: the former state stands until EspoCRM has the id.
             del states[akte_id]
-        changed = {key: state for key, state in states.items() if without_time(former.get(key)) != state}
+        changed = {key: state for key, state in states.items() if former.get(key) != state}
         await self.sides.store(list(changed.values()), HoldChanges(holds_of(found.contested)))
         retried = [] if written.stopped_by else sorted(written.failed)
-        await self._hand_over(retried)
+        await hand_over(self.sides.database, PAIR, retried)
         seconds = self.clock() - started
         counts = {**_counts(found, states, written, len(changed), len(matters)), "calls": calls[0]}
         for doubt in found.contested:
@@ -126,20 +124,10 @@ class AktenSweep:
         await asyncio.gather(*(write(link) for link in links if link.is_to_write))
         return written
 
-    async def _hand_over(self, keys: Sequence[str]) -> None:
-        """What failed is tried again by the queue, with its delays, and parked in the end."""
-        database = self.sides.database
-        if keys:
-            await database.run(
-                lambda c: work_queue.want(c, database.now(c), PAIR, keys, priority=SWEEP_PRIORITY)
-            )
-
 
 def _gone(former: Mapping[str, AkteState], present: Mapping[str, AkteState]) -> dict[str, AkteState]:
     return {
-        key: replace(state, status=AkteStatus.GONE, updated_at=0.0)
-        for key, state in former.items()
-        if key not in present
+        key: replace(state, status=AkteStatus.GONE) for key, state in former.items() if key not in present
     }
 
 

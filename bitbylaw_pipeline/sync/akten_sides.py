@@ -52,6 +52,8 @@ class AktenSides:
         """Matter -> id of its collection: what the matter says, else what was agreed with xAI."""
         matters = {str(link.matter.key): link.matter.collection_id for link in links}
         unknown = [key for key, collection_id in matters.items() if collection_id is None]
+        if not unknown:
+            return matters
         states = await self.read(lambda c: collection_states.get_many(c, unknown))
         agreed = {key: state.collection_id for key, state in states.items() if state.deleted_at is None}
         return {**matters, **agreed}

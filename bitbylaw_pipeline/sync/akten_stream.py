@@ -25,7 +25,6 @@ from bitbylaw_pipeline.sync.akte_verdict import (
     odd_numbers,
     outcome_of,
     states_of,
-    without_time,
 )
 from bitbylaw_pipeline.sync.akten_sides import PAIR, AktenSides
 
@@ -75,7 +74,7 @@ class AktenStream:
                 )
             state = replace(former, status=AkteStatus.GONE)
         subjects = {f"right:{key}", *(f"left:{matter.key}" for matter in looked.matters)}
-        changed = [state] if without_time(former) != without_time(state) else []
+        changed = [state] if former != state else []
         await self.sides.store(changed, HoldChanges(holds_of(looked.doubts), covers=frozenset(subjects)))
         return outcome_of(
             state,

@@ -204,7 +204,7 @@ class AdvowareBankSide:
             for party in await self._parties.read()
             for account in party.bankverbindungen or ()
         }
-        return self._observation(accounts, complete=True)
+        return self._observation(accounts)
 
     async def get(self, record_id: str) -> Record | None:
         """The account; None if its party has none with that id, or is gone itself."""
@@ -244,11 +244,9 @@ class AdvowareBankSide:
                 for account in await self._advoware.bankverbindungen(int(betnr)):
                     accounts[int(betnr), account.id] = account
         # Whole as far as these parties go, and accounts of others are withheld on the other side, too.
-        return self._observation(accounts, complete=True)
+        return self._observation(accounts)
 
-    def _observation(
-        self, accounts: Mapping[tuple[int, int], Bankverbindung], *, complete: bool
-    ) -> Observation:
+    def _observation(self, accounts: Mapping[tuple[int, int], Bankverbindung]) -> Observation:
         items: dict[str, Record] = {}
         withheld: dict[str, str] = {}
         for (betnr, _), account in accounts.items():
@@ -262,7 +260,6 @@ class AdvowareBankSide:
         return Observation(
             items,
             withheld=withheld,
-            complete=complete,
             covers=lambda record_id: record_id.partition("/")[0] in self._linked,
         )
 

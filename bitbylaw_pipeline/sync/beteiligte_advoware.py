@@ -7,7 +7,7 @@ has landed is found by comparing fields, and what has not is simply still to be 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bitbylaw_pipeline.clients.advoware import Advoware
@@ -46,7 +46,11 @@ class AdvowareBeteiligteSide:
     """Parties by betNr. Without a list (`facts/advoware.md` 6) an observation is never complete."""
 
     def __init__(
-        self, advoware: Advoware, parties: PartyList, *, wants: Callable[[], Iterable[str]] = tuple
+        self,
+        advoware: Advoware,
+        parties: PartyList,
+        *,
+        wants: Callable[[], Awaitable[Iterable[str]]] | None = None,
     ) -> None:
         """`wants` gives the parties to read one by one where Advoware lists none, asked for at each observation."""
         self._advoware = advoware
@@ -121,7 +125,7 @@ class AdvowareBeteiligteSide:
     async def _observe_wanted(self) -> Observation:
         items: dict[str, Record] = {}
         gone = set()
-        for betnr in dict.fromkeys(self._wants()):
+        for betnr in dict.fromkeys(await self._wants() if self._wants else ()):
             record = await self.get(betnr)
             if record is None:
                 gone.add(betnr)

@@ -23,6 +23,7 @@ from bitbylaw_pipeline.domain.errors import Permanent, SyncError, Unexpected
 from bitbylaw_pipeline.inbox import document_states, events, feed_cursors, work_queue
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
+from bitbylaw_pipeline.inbox.feed_cursors import FeedCursor
 from bitbylaw_pipeline.inbox.work_queue import EVENT_PRIORITY, SWEEP_PRIORITY
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.outage import OutageWatch
@@ -121,7 +122,8 @@ class ChangeFeed:
     async def poll_once(self, *, unless_within: float = 0.0) -> PollResult:
         """Reads what has changed since the last poll and wants it; raises what the client raises.
 
-        An entity type that anybody read within the last `unless_within` seconds is left out. While EspoCRM is paused it asks nothing: a refused key asked every five seconds would lock our address out.
+        An entity type that anybody read within the last `unless_within` seconds is left out. While EspoCRM is paused
+        it asks nothing: a refused key asked every five seconds would lock our address out.
         """
         if not await self.outage_watch.may_call((ESPOCRM,)):
             return PollResult()
@@ -137,10 +139,12 @@ class ChangeFeed:
         for source in feed_sources(self.settings):
             if source.entity_type in self._absent:
                 continue
-            if not await self.database.run(partial(self._hold, entity_type=source.entity_type)):
+            take_up = partial(self._take_up, entity_type=source.entity_type, unless_within=unless_within)
+            cursor = await self.database.run(take_up)
+            if cursor is None:
                 continue
             try:
-                count, more = await self._poll(source, unless_within)
+                count, more = await self._poll(source, cursor)
             except Permanent as error:
                 # An entity type that this server does not have, or that we may not read, must not stop the others.
                 self._absent.add(source.entity_type)
@@ -153,15 +157,18 @@ class ChangeFeed:
             is_behind = is_behind or more
         return PollResult(changed, is_behind)
 
-    def _hold(self, conn: Connection, entity_type: str) -> bool:
-        return feed_cursors.hold(conn, self.database.now(conn), entity_type, HOLD_SECONDS)
-
-    async def _poll(self, source: FeedSource, unless_within: float) -> tuple[int, bool]:
-        cursor, now = await self.database.run(
-            lambda conn: (feed_cursors.get(conn, source.entity_type), self.database.now(conn))
-        )
+    def _take_up(self, conn: Connection, entity_type: str, unless_within: float) -> FeedCursor | None:
+        """The cursor, held; None while another reader holds it, or if one has just read."""
+        now = self.database.now(conn)
+        if not feed_cursors.hold(conn, now, entity_type, HOLD_SECONDS):
+            return None
+        cursor = feed_cursors.get(conn, entity_type)
         if cursor.polled_at is not None and now - cursor.polled_at < unless_within:
-            return 0, False
+            feed_cursors.release(conn, entity_type)
+            return None
+        return cursor
+
+    async def _poll(self, source: FeedSource, cursor: FeedCursor) -> tuple[int, bool]:
         marks = set(cursor.seen)
         reached = None if cursor.modified_at is None else (cursor.modified_at, cursor.record_id or "")
         total = pages = 0

@@ -10,13 +10,13 @@ import structlog
 
 from bitbylaw_pipeline.clients.espocrm_tasks import Tasks
 from bitbylaw_pipeline.domain.errors import NotFound, SyncError
-from bitbylaw_pipeline.inbox import intents, person_tasks, run_leases
+from bitbylaw_pipeline.inbox import intents, person_tasks
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.sync.pair_lease import pair_lease
 
 log = structlog.get_logger(__name__)
 
 TITLE = "Von Hand in {system} nachtragen"
-LEASE_SECONDS = 120.0
 TRIES, TRY_EVERY_SECONDS = 50, 0.2
 _SYSTEMS = {"left": "EspoCRM", "right": "Advoware"}
 _DESCRIPTION = (
@@ -63,17 +63,10 @@ class PersonTasks:
         log.info("person_tasks_left_to_the_next_pass", pair=pair)
 
     async def _follow_if_free(self, pair: str) -> bool:
-        lease = f"tasks:{pair}"
-        token = await self.database.run(
-            lambda c: run_leases.take(c, self.database.now(c), lease, LEASE_SECONDS)
-        )
-        if token is None:
-            return False
-        try:
-            await self._follow_alone(pair)
-        finally:
-            await self.database.run(lambda c: run_leases.release(c, lease, token))
-        return True
+        async with pair_lease(self.database, f"tasks:{pair}") as is_ours:
+            if is_ours:
+                await self._follow_alone(pair)
+        return is_ours
 
     async def _follow_alone(self, pair: str) -> None:
         wanted, asked = await self._look(pair)
@@ -95,12 +88,11 @@ class PersonTasks:
         found, asked = await self.database.run(
             lambda c: (person_tasks.wanted(c, pair), person_tasks.asked(c, pair))
         )
-        return {f"{pair}|{subject}|{why}": (subject, why) for subject, why, _ in found}, asked
+        return {f"{pair}|{subject}|{why}": (subject, why) for subject, why in found}, asked
 
     async def _ask(self, pair: str, name: str, subject: str, why: str) -> None:
         database = self.database
         open_before = await database.run(lambda c: intents.unsettled(c, person_tasks.KIND, name))
-        token = hashlib.sha256(name.encode()).hexdigest()[:16]
         if open_before:
             intent_id, token = open_before[0].id, open_before[0].token
         else:

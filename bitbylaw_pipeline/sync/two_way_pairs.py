@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from bitbylaw_pipeline.sync.two_way_database import DatabaseLinkStore
 
 CONCURRENCY = 4
 """Links at work at once: Advoware's connector is a service on a server in the firm (`facts/advoware.md` 2)."""
+PASSES_A_DAY = 96
 
 
 class Pair(StrEnum):
@@ -67,9 +69,9 @@ class Pairs:
         match pair:
             case Pair.BETEILIGTE:
                 left = await EspoBeteiligteSide.open(self.beteiligte_records, self.clock)
-                linked, answered = await self._linked_and_answered()
 
-                def unlisted() -> list[str]:
+                async def unlisted() -> list[str]:
+                    linked, answered = await self._linked_and_answered()
                     named = [left.named.get(about, "")] if about is not None else sorted(left.named.values())
                     return [
                         *wants,
@@ -126,11 +128,15 @@ class Pairs:
         named = [take.removeprefix("link:") for take in takes if take.startswith("link:")]
         return snapshot.linked[Side.RIGHT], [betnr for betnr in named if betnr.isdecimal()]
 
-    async def oldest_unseen(self, share: float) -> tuple[str, ...]:
-        """The part of the linked parties whose turn it is where Advoware lists none: all of them once a day."""
+    async def parties_in_turn(self) -> tuple[str, ...]:
+        """The part of the linked parties that this quarter of an hour's pass reads where Advoware lists none: all of
+        them once a day. Empty where it lists them.
+        """
+        if self.advoware.lists_beteiligte:
+            return ()
         betnrs = sorted((await self.betnrs()).values())
         if not betnrs:
             return ()
-        count = max(1, round(len(betnrs) * share))
-        start = int(self.clock() // (86400 * share)) * count % len(betnrs)
+        count = math.ceil(len(betnrs) / PASSES_A_DAY)
+        start = int(self.clock() // (86400 / PASSES_A_DAY)) * count % len(betnrs)
         return tuple((betnrs + betnrs)[start : start + count])

@@ -101,10 +101,11 @@ def guard(run: Run, plans: list[tuple[LinkPass, LinkPlan]]) -> None:
     if guard is None:
         return
     for side in Side:
-        changed = [
-            n for n, (_, plan) in enumerate(plans) if isinstance(plan, MergeFields) and plan.patch(side)
+        old = [
+            n
+            for n, (one, plan) in enumerate(plans)
+            if isinstance(plan, MergeFields) and plan.patch(side) and one.link.has_base
         ]
-        old = [n for n in changed if plans[n][0].link.has_base]
         ceiling = run.snapshot.approved_updates.get(side, 0)
         if len(old) > ceiling and guard.withholds(len(old), run.snapshot.active_links):
             # As after a restore from a backup: nobody edits a third of all records by hand within minutes.

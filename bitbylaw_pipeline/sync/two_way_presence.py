@@ -170,3 +170,4 @@ async def note_partner(work: LinkWork) -> None:
         able = work.bench.adapters[side].capabilities
         if able.notes_partner and stamp is None and isinstance(record, Record) and record.partner is None:
             await link_back(work)
+            return

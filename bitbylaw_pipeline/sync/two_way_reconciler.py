@@ -189,7 +189,7 @@ class Reconciler:
                 1 for side in Side for why in observed[side].withheld.values() if why != LEFT_FOR_LATER
             ),
         )
-        return Run(observed, seen, snapshot, report, bench, [], [], [], set(), [])
+        return Run(observed, seen, snapshot, report, bench)
 
     def _unmarked(self, side: Side, observation: Observation) -> Iterable[str]:
         """What must be remembered as seen: only where a lost create can be found by its content alone."""

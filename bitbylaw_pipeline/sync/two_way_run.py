@@ -23,15 +23,15 @@ class Run:
     snapshot: Snapshot
     report: RunReport
     bench: Bench
-    links: list[Link]
-    holds: list[Hold]
-    dissolved: list[Link]
+    links: list[Link] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+    dissolved: list[Link] = field(default_factory=list)
     """Links that recovery has taken away: their create never landed."""
-    spared: set[str]
+    spared: set[str] = field(default_factory=set)
     """Subjects about which this run could find out nothing."""
     generations: dict[str, int] | None = field(default=None, init=False)
     """The last generation under each link name in use, worked out when first asked for."""
-    stamped: list[Link]
+    stamped: list[Link] = field(default_factory=list)
     """Links that need nothing but a newer stamp."""
 
 

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
-from bitbylaw_pipeline.domain.errors import SyncError
-from bitbylaw_pipeline.inbox import work_queue
 from bitbylaw_pipeline.inbox.database import Database
-from bitbylaw_pipeline.inbox.work_queue import SWEEP_PRIORITY
 from bitbylaw_pipeline.sync.beteiligte_advoware import PartyList
 from bitbylaw_pipeline.sync.call_count import counting
 from bitbylaw_pipeline.sync.entity_pass import Finished
 from bitbylaw_pipeline.sync.pair_lease import pair_lease
+from bitbylaw_pipeline.sync.pair_pass import PairPass, hand_over
 from bitbylaw_pipeline.sync.person_tasks import PersonTasks
 from bitbylaw_pipeline.sync.two_way_outcome import outcome_with
 from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
 from bitbylaw_pipeline.sync.two_way_report import RunReport
 
 log = structlog.get_logger(__name__)
-
-SHARE_OF_A_DAY = 900.0 / 86400.0
-"""Without a list at Advoware each pass reads this part of the linked parties."""
-
-
-@dataclass(frozen=True, slots=True)
-class PairPass:
-    """One pass over a pair: `counts` for metadata, `finished` what its records came to."""
-
-    pair: str
-    counts: dict[str, int] = field(default_factory=dict)
-    finished: Sequence[Finished] = ()
-    seconds: float = 0.0
-    is_skipped: bool = False
-    """Another run has the pair in hand."""
-    stopped_by: SyncError | None = None
 
 
 @dataclass(slots=True)
@@ -56,28 +38,17 @@ class TwoWaySweep:
 
     async def _run_pair(self, pair: Pair, parties: PartyList | None) -> PairPass:
         started = self.clock()
-        wants: tuple[str, ...] = ()
-        if not self.pairs.advoware.lists_beteiligte:
-            wants = await self.pairs.oldest_unseen(SHARE_OF_A_DAY)
         with counting() as calls:
+            wants = await self.pairs.parties_in_turn()
             reconciler = await self.pairs.reconciler(pair, parties, wants=wants)
             report = await reconciler.run()
             await self.tasks.follow(pair.value)
         seconds = self.clock() - started
         finished, failed = _finished(report, f"advoware/{pair.value}", seconds)
-        await self._hand_over(pair, failed)
+        await hand_over(self.database, pair.value, failed)
         counts = {**report.counts(), "calls": calls[0]}
         log.info("pair_passed", pair=pair.value, seconds=round(seconds, 1), **counts)
         return PairPass(pair.value, counts, finished, seconds, stopped_by=report.stopped_by)
-
-    async def _hand_over(self, pair: Pair, keys: Sequence[str]) -> None:
-        """What failed is tried again by the queue, with its delays, and parked in the end."""
-        if keys:
-            await self.database.run(
-                lambda c: work_queue.want(
-                    c, self.database.now(c), pair.value, sorted(keys), priority=SWEEP_PRIORITY
-                )
-            )
 
 
 def _finished(report: RunReport, asset: str, seconds: float) -> tuple[list[Finished], list[str]]:

@@ -109,6 +109,20 @@ def test_an_unknown_hold_is_told(desk: Desk) -> None:
     assert "There is no hold 000000000000" in result.stderr
 
 
+def test_a_trial_looks_at_the_party_where_advoware_lists_none(desk: Desk) -> None:
+    """What the answer would do to a linked party is said, though no list shows that party."""
+    record = desk.office.party(20004)
+    desk.office.espocrm("PUT", f"CBeteiligte/{record}", {"nachname": "Erst"})
+    desk.office.sandbox.advoware.edit({"table": "beteiligte", "id": 20004, "set": {"name": "Rechts"}})
+    desk.run("pass", "beteiligte")
+    desk.office.sandbox.advoware.switches.update({"lists_beteiligte": False})
+    name = name_of(desk.hold("conflict:name+vorname"))
+    trial = desk.run("resolve", name, "--take", "left", "--dry-run", ADVOWARE_LISTS_BETEILIGTE="false")
+    assert trial.exit_code == 0, trial.output
+    assert "Nothing would be done." not in trial.output
+    assert "name" in trial.output.splitlines()[-1]
+
+
 def test_an_answer_about_values_that_have_changed_is_refused(desk: Desk) -> None:
     """The name of a hold stands for what was seen: without that part, or with an older one, nothing is stored."""
     record = desk.office.party(20004)

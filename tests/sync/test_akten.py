@@ -25,7 +25,7 @@ from bitbylaw_pipeline.sandbox.espocrm import seeding
 from bitbylaw_pipeline.sandbox.faults import Fault
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.akten import AktenSides, AktenStream, AktenSweep
-from bitbylaw_pipeline.sync.two_way_sweep import PairPass
+from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.wiring import open_runtime
 from tests.clients.advoware.office import advoware_over
 from tests.clients.sandboxes import espocrm_over
@@ -191,9 +191,12 @@ def test_each_akte_finds_its_matter_and_the_way_back(office: Office) -> None:
     assert outcome.assets == ("advoware/akten",)
     facts = {"status": "linked", "matter": f"{KLAGE}:k1", "collection_id": "c1", "aktennummer": 100}
     assert outcome.facts == facts
-    state = AkteState("7", AkteStatus.LINKED, 100, f"{KLAGE}:k1", "c1", 1_700_000_000.0)
+    state = AkteState("7", AkteStatus.LINKED, 100, f"{KLAGE}:k1", "c1")
     read = office.database.run_sync
-    assert read(lambda c: akte_states.get(c, "7")) == state
+    found = read(lambda c: akte_states.get(c, "7"))
+    assert found == state
+    assert found is not None
+    assert found.updated_at == 1_700_000_000.0
     assert read(lambda c: akte_states.of_owner(c, f"{KLAGE}:k1")) == [state]
     assert read(lambda c: akte_states.of_collection(c, "c1")) == [state]
     assert read(lambda c: akte_states.of_number(c, 100)) == [state]

@@ -159,6 +159,23 @@ def test_without_a_list_a_new_party_is_held_and_not_doubled(tmp_path: Path) -> N
     in_firm(tmp_path, story, switches={"lists_beteiligte": False}, advoware_lists_beteiligte=False)
 
 
+def test_without_a_list_a_dry_run_looks_at_the_linked_party(tmp_path: Path) -> None:
+    """What the next pass over one party would do is said, though no list shows it; and it is not done."""
+
+    async def story(firm: Firm) -> None:
+        betnr = firm.in_advoware("Probe", "Paul", **PAUL)
+        record = await firm.new_party("Probe", "Paul", betnr=betnr, **PAUL)
+        await firm.sweep()
+        await firm.edit_party(record, titel="Prof.")
+        firm.advance(60.0)
+        said = await firm.runtime.streams["beteiligte"].describe(record)
+        assert len(said) == 1
+        assert "titel" in said[0]
+        assert firm.at_advoware(betnr)["titel"] != "Prof."
+
+    in_firm(tmp_path, story, switches={"lists_beteiligte": False}, advoware_lists_beteiligte=False)
+
+
 async def _a_day_of_passes(firm: Firm) -> None:
     # Every second quarter of an hour has a pass for as long as its turn lasts; three parties have 32 turns each.
     for _ in range(12):

@@ -22,8 +22,8 @@ from bitbylaw_pipeline.sandbox.clock import SandboxClock
 from bitbylaw_pipeline.sandbox.espocrm import create_app as create_espocrm
 from bitbylaw_pipeline.sandbox.faults import Fault
 from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.sync.two_way_pairs import Pair
-from bitbylaw_pipeline.sync.two_way_sweep import PairPass
 from bitbylaw_pipeline.wiring import AdvowareParts, Runtime, open_runtime
 from tests.conftest import ENCRYPTION_KEY, FakeClock, migrated_url
 from tests.sync.advoware.wire import Killed, Tap, Wire
