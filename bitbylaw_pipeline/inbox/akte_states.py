@@ -35,7 +35,6 @@ def _having(name: str, value: Any) -> Prepared:
 
 
 _OF_OWNER = _having("owner_key", bindparam("of_owner", type_=TEXT))
-_OF_COLLECTION = _having("collection_id", bindparam("of_collection", type_=TEXT))
 _OF_NUMBER = _having("aktennummer", bindparam("of_number", type_=BIGINT))
 
 
@@ -70,11 +69,6 @@ def put_many(connection: Connection, now: float, states: Iterable[AkteState]) ->
 def of_owner(connection: Connection, owner_key: str) -> list[AkteState]:
     """The Akte of that matter (`{EntityType}:{id}`), unless it is gone."""
     return [_read(row) for row in _OF_OWNER(connection, {"of_owner": owner_key})]
-
-
-def of_collection(connection: Connection, collection_id: str) -> list[AkteState]:
-    """The Akten whose matter has that collection at xAI, without those that are gone."""
-    return [_read(row) for row in _OF_COLLECTION(connection, {"of_collection": collection_id})]
 
 
 def of_number(connection: Connection, aktennummer: int) -> list[AkteState]:

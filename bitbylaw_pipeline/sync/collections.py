@@ -15,7 +15,7 @@ from bitbylaw_pipeline.domain.document import Owner, OwnerKey
 from bitbylaw_pipeline.domain.egress import judge
 from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
-from bitbylaw_pipeline.inbox import collection_states, document_states, work_queue
+from bitbylaw_pipeline.inbox import akte_states, collection_states, document_states, work_queue
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
@@ -104,14 +104,17 @@ class CollectionStream:
             owner = await self.records.load_owner(key)
         except NotFound:
             return await self._release_documents(key)
-        state = await self.database.run(lambda conn: collection_states.get(conn, str(key)))
+        state, akten = await self.database.run(
+            lambda conn: (collection_states.get(conn, str(key)), akte_states.of_owner(conn, str(key)))
+        )
+        named: dict[str, Fact] = {"akte": ",".join(one.akte_id for one in akten)} if akten else {}
         permission = judge(owner, self.settings.xai_egress)
         if not permission.is_granted:
             return await self._withhold(owner, state, permission.ground)
         if self._is_settled(owner, state):
             if state is not None and state.permission_ground != permission.ground:
                 await self._save(replace(state, permission_ground=permission.ground))
-            return Outcome(str(key), Result.UNCHANGED, {"collection_id": owner.collection_id or ""})
+            return Outcome(str(key), Result.UNCHANGED, {**named, "collection_id": owner.collection_id or ""})
         found = await self._search.find_or_create(owner, state)
         if found.wait is not None:
             return Outcome(str(key), Result.WAITING, {"waits_for": "listing at xAI"}, again_in=found.wait)
@@ -132,6 +135,7 @@ class CollectionStream:
             "adopted": found.is_adopted,
             "duplicates_merged": found.merged,
             "documents_wanted": wanted,
+            **named,
         }
         return Outcome(str(key), Result.SYNCED, facts, (COLLECTIONS,), warning=found.warning)
 

@@ -198,7 +198,6 @@ def test_each_akte_finds_its_matter_and_the_way_back(office: Office) -> None:
     assert found is not None
     assert found.updated_at == 1_700_000_000.0
     assert read(lambda c: akte_states.of_owner(c, f"{KLAGE}:k1")) == [state]
-    assert read(lambda c: akte_states.of_collection(c, "c1")) == [state]
     assert read(lambda c: akte_states.of_number(c, 100)) == [state]
     # A number that may be mistyped is told, and nothing else follows from it.
     assert first.counts["aktenzeichen_differ"] == 1

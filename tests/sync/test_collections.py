@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bitbylaw_pipeline.domain.akte_match import AkteState, AkteStatus
 from bitbylaw_pipeline.domain.outcome import Outcome, Result
-from bitbylaw_pipeline.inbox import collection_states
+from bitbylaw_pipeline.inbox import akte_states, collection_states
 from tests.sync.test_crashes import Killed
 from tests.sync.test_document_flow import FIRST, SECOND, assert_in_step, settled_document
 from tests.sync.world import KLAGE, World, in_world
@@ -68,6 +69,20 @@ def put_file(world: World, collection_id: str, name: str = "Notiz.txt") -> str:
     )
     store.attach(store.collections[collection_id], stored, {})
     return stored.id
+
+
+def test_a_collection_tells_the_akte_of_its_matter(tmp_path: Path) -> None:
+    """From xAI back to Advoware: whoever looks at a collection's partition sees the Akte's id."""
+
+    async def story(world: World) -> None:
+        matter = await world.new_matter()
+        akte = AkteState("17", AkteStatus.LINKED, 100, key_of(matter))
+        await world.database.run(lambda conn: akte_states.put_many(conn, 1.0, [akte]))
+        made, again = await sync_owner(world, matter), await sync_owner(world, matter)
+        assert (made.result, again.result) == (Result.SYNCED, Result.UNCHANGED)
+        assert (made.facts["akte"], again.facts["akte"]) == ("17", "17")
+
+    in_world(tmp_path, story)
 
 
 Scenario = Callable[[World, str], Awaitable[None]]
