@@ -12,12 +12,23 @@ from pathlib import Path
 import pytest
 import pytest_socket
 from cryptography.fernet import Fernet
+from hypothesis import HealthCheck, settings
 
 from bitbylaw_pipeline import logs
 from bitbylaw_pipeline.inbox.database import Database
 from tests.servers import postgres_server
 
 ENCRYPTION_KEY = Fernet.generate_key().decode()
+
+# The same examples everywhere; and no limit of time, for a loaded machine takes the time it takes.
+settings.register_profile(
+    "everywhere-the-same",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("everywhere-the-same")
 
 
 class FakeClock:

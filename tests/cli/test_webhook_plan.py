@@ -59,7 +59,7 @@ def carry_out(
     return list(found.values()), known
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(_webhooks, st.booleans())
 def test_one_pass_is_enough_and_strangers_stay(registered: list[Webhook], knows_all: bool) -> None:
     """Afterwards each event goes to its address exactly once, actively, with its secret known; a second plan is empty;

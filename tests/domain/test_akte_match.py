@@ -115,7 +115,7 @@ matter_lists = st.lists(
 ).map(lambda rows: [matter(*row) for row in rows])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(akten_lists, matter_lists)
 def test_never_two_on_one_and_never_over_another(akten: list[AkteRef], matters: list[Matter]) -> None:
     """No Akte has two matters and no matter two Akten; a tie contradicts no number and no id that stands there."""
@@ -135,7 +135,7 @@ def test_never_two_on_one_and_never_over_another(akten: list[AkteRef], matters: 
             assert sum(other.aktennummer == akte.aktennummer for other in matters) <= 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(akten_lists, matter_lists, st.randoms(use_true_random=False))
 def test_everything_is_told_once_and_the_order_does_not_matter(
     akten: list[AkteRef], matters: list[Matter], random: Random
@@ -156,7 +156,7 @@ def test_everything_is_told_once_and_the_order_does_not_matter(
     assert set(again.contested) == set(found.contested)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(akten_lists, matter_lists)
 def test_once_written_there_is_nothing_left_to_write(akten: list[AkteRef], matters: list[Matter]) -> None:
     """With the ids of the first match in the matters, the second ties the same and writes nothing."""

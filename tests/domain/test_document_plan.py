@@ -225,7 +225,7 @@ def _collection(key: OwnerKey, own: str) -> st.SearchStrategy[CollectionState | 
     )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300)
 @given(
     document=ANY_DOCUMENT,
     state=ANY_STATE,

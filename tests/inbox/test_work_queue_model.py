@@ -252,9 +252,6 @@ def test_queue_behaves_as_its_model(machine: type[WorkQueueMachine], examples: i
         settings=settings(
             max_examples=examples,
             stateful_step_count=40,
-            deadline=None,
-            derandomize=True,
-            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -31,7 +31,7 @@ _BODY = st.binary(max_size=200) | st.builds(
 _HEADER_VALUE = st.binary(max_size=200).map(lambda raw: bytes(byte for byte in raw if byte not in (10, 13)))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(bodies=st.lists(_BODY, min_size=5, max_size=12))
 def test_any_body_is_stored_or_refused(bodies: list[bytes], tmp_path: Path) -> None:
     """Any body from a known sender ends in 202 with its rows, 200 with none, or 400 with none."""
@@ -50,7 +50,7 @@ def test_any_body_is_stored_or_refused(bodies: list[bytes], tmp_path: Path) -> N
     bench.database.close()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     values=st.lists(
         st.tuples(st.sampled_from(["signature", "x-signature", "x-webhook-secret"]), _HEADER_VALUE)

@@ -269,9 +269,6 @@ async def assert_quiet_but_for_orphans(world: World, orphans: list[str]) -> None
 Firm.TestCase.settings = settings(
     max_examples=40,
     stateful_step_count=30,
-    deadline=None,
-    derandomize=True,
-    database=None,
     report_multiple_bugs=False,
     # A counterexample in full in seconds, rather than the shortest one after minutes.
     phases=(Phase.generate,),

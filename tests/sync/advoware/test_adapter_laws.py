@@ -23,8 +23,6 @@ from tests.sync.advoware.world import Firm, in_firm
 
 LAWS = settings(
     max_examples=20,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 _numbers = itertools.count()

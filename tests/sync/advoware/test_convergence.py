@@ -202,8 +202,6 @@ async def assert_in_step(firm: Firm) -> None:
 
 @settings(
     max_examples=25,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 10_000), deeds=st.lists(st.sampled_from(DEEDS), min_size=4, max_size=25))
