@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from bitbylaw_pipeline.bench.cpu_time import all_processes
 from bitbylaw_pipeline.bench.database_servers import BenchProblem, wait_until
+from bitbylaw_pipeline.loopback import free_port
 
 STOP_SECONDS = 90.0
 LEFTOVER_SECONDS = 20.0
@@ -25,14 +25,6 @@ _PARTS = {
     "daemon": "dagster._daemon",
     "ui": "dagster_webserver",
 }
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from bitbylaw_pipeline.bench.cpu_time import spent
 from bitbylaw_pipeline.bench.database_servers import BenchProblem
 from bitbylaw_pipeline.bench.ground import Ground, environment_of, settings_of
 from bitbylaw_pipeline.bench.options import Options
-from bitbylaw_pipeline.bench.programs import free_port, running_receiver
+from bitbylaw_pipeline.bench.programs import running_receiver
 from bitbylaw_pipeline.bench.report import Number, Section
 from bitbylaw_pipeline.bench.statistics import percentile, schedule
 from bitbylaw_pipeline.bench.webhooks import (
@@ -27,6 +27,7 @@ from bitbylaw_pipeline.bench.webhooks import (
 )
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.schema import inbox_event, work
+from bitbylaw_pipeline.loopback import free_port
 from bitbylaw_pipeline.wiring import open_database
 
 CONNECTIONS = 16

@@ -28,7 +28,7 @@ from bitbylaw_pipeline.cli.hold_words import LEGEND, meaning, name_of
 from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.cli.programs import Program, Programs
 from bitbylaw_pipeline.cli.screen import screen
-from bitbylaw_pipeline.cli.services import Services, fetch_status, free_port, is_free
+from bitbylaw_pipeline.cli.services import Services, fetch_status, is_free
 from bitbylaw_pipeline.cli.setup_espocrm import set_up
 from bitbylaw_pipeline.cli.state import open_own_state, with_key
 from bitbylaw_pipeline.cli.up import private_folder, running, stopped_by_signals
@@ -47,6 +47,7 @@ from bitbylaw_pipeline.demo.two_way_story import NEW_VALUES, TwoWayStory
 from bitbylaw_pipeline.demo.view import final_table, holdings, pairs, verdict_lines
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.logs import configure_process
+from bitbylaw_pipeline.loopback import free_port
 from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
 from bitbylaw_pipeline.sandbox.samples.matters import sample_firm
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.cli.programs import Program
+from bitbylaw_pipeline.loopback import LOOPBACK
 from bitbylaw_pipeline.settings import Settings
 
-LOOPBACK = "127.0.0.1"
 LOCATION = "bitbylaw"
 RUN_END_SECONDS = 20.0
 """What Dagster's runs get to end by themselves once nothing new is started."""
@@ -112,14 +112,6 @@ class Services:
         arguments = ["-m", "dagster_webserver", "--host", LOOPBACK, "--port", str(self.ui_port),
                      "--workspace", str(self._workspace), "--dagster-log-level", "warning"]  # fmt: skip
         return Program("ui", arguments, _answers(LOOPBACK, self.ui_port, "/server_info"), ready_seconds=120)
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def is_free(host: str, port: int) -> bool:

@@ -65,7 +65,7 @@ class Day:
     stop: threading.Event
     check_health: Callable[[], None]
     leak_words: Callable[[], Sequence[str]] = tuple
-    round_seconds: float = 90.0
+    round_seconds: float = 180.0
     _board: Board = field(default_factory=Board)
 
     def live(self, folder: Path) -> tuple[Picture, list[Verdict]]:

@@ -28,7 +28,7 @@ async def pair_lease(
     renew_seconds: float = RENEW_SECONDS,
 ) -> AsyncIterator[bool]:
     """True while nobody else passes over the pair; Transient where the lease is lost in the middle of the body."""
-    token = await database.run(lambda c: run_leases.take(c, database.now(c), pair, lease_seconds))
+    token = await _taken(database, pair, lease_seconds)
     if token is None:
         yield False
         return
@@ -60,3 +60,16 @@ async def pair_lease(
         renewing.cancel()
         with contextlib.suppress(DatabaseUnavailable):
             await database.run(lambda c: run_leases.release(c, pair, token))
+
+
+async def _taken(database: Database, pair: str, seconds: float) -> str | None:
+    taking = asyncio.ensure_future(database.run(lambda c: run_leases.take(c, database.now(c), pair, seconds)))
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        # The statement goes on all the same: its lease, which nobody knew of, kept the next pass off for 90 s.
+        with contextlib.suppress(DatabaseUnavailable):
+            token = await taking
+            if token is not None:
+                await database.run(lambda c: run_leases.release(c, pair, token))
+        raise

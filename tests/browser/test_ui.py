@@ -15,9 +15,9 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from bitbylaw_pipeline.cli.services import free_port
 from bitbylaw_pipeline.demo.leaks import persons_words
 from bitbylaw_pipeline.demo.two_way_story import MOVED, NEW_VALUES
+from bitbylaw_pipeline.loopback import free_port
 from bitbylaw_pipeline.sandbox.samples.matters import person_betnr, person_record_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]

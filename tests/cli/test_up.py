@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from bitbylaw_pipeline.cli.services import free_port
 from bitbylaw_pipeline.inbox import batches
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.loopback import free_port
 from tests.cli.conftest import Office, Terminal
 
 SECONDS = 120.0

@@ -1,5 +1,6 @@
 """The queue's sensor: one batch while there is work, and a run of its own for each parked entity."""
 
+import re
 from typing import Any
 
 import dagster as dg
@@ -83,7 +84,7 @@ def test_live_batch_is_named(bench: Workbench) -> None:
     bench.do(lambda conn, now: batches.take_over(conn, now, TOYS.name, None, "a-run", 60.0))
     bench.do(lambda conn, now: batches.beat(conn, now, TOYS.name, 0, "a-run", "working", 60.0))
     bench.want("ok-1")
-    assert "1 ready; batch in slot 0 working since 0 s" in skipped(bench)
+    assert re.search(r"1 ready; batch in slot 0 working since \d+ s", skipped(bench))
 
 
 def test_more_batches_a_stream(bench: Workbench) -> None:

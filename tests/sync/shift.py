@@ -25,7 +25,7 @@ STREAM = "documents"
 PATIENCE = 15.0
 SHORT: dict[str, Any] = {
     "sync_concurrency": 4,
-    "lease_seconds": 2.0,
+    "lease_seconds": 15.0,
     "batch_poll_seconds": 0.1,
     "batch_linger_seconds": 30.0,
     "feed_interval_seconds": 0.0,

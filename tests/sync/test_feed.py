@@ -271,6 +271,8 @@ def test_five_thousand_rows_in_one_second_are_taken_in_and_not_twice(tmp_path: P
     """An import within the overlap: all wanted once, polls meanwhile want nothing, and the place moves on."""
 
     async def story(world: World) -> None:
+        # The server's time stands still: reading all of it takes seconds, and the overlap is counted in them.
+        world.espocrm_app.clock.pin(world.espocrm_app.clock.now())
         ids = [f"imp{number:04}" for number in range(5000)]
         await records_of(world, stamp(world, 1), *ids)
         began = time.process_time()

@@ -85,12 +85,35 @@ def test_a_cancel_from_outside_stays_a_cancel(database: Database) -> None:
     """SIGTERM's cancel is passed on, and the pair is free again."""
 
     async def main() -> bool:
+        is_inside = asyncio.Event()
+
+        async def body() -> None:
+            async with pair_lease(database, "a"):
+                is_inside.set()
+                await asyncio.sleep(30)
+
+        task = asyncio.create_task(body())
+        await is_inside.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with pair_lease(database, "a") as is_free:
+            return is_free
+
+    assert asyncio.run(main()) is True
+
+
+def test_a_cancel_while_the_lease_is_being_taken_leaves_the_pair_free(database: Database) -> None:
+    """SIGTERM in the instant of the first statement: what the database did all the same is undone."""
+
+    async def main() -> bool:
         async def body() -> None:
             async with pair_lease(database, "a"):
                 await asyncio.sleep(30)
 
         task = asyncio.create_task(body())
-        await asyncio.sleep(0.1)
+        # One turn of the loop: the statement is on its way, and nothing more.
+        await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
