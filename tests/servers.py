@@ -26,6 +26,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 START_SECONDS = 30.0
+PORT_TRIES = 5
+_AT_REST = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
 
 
 def _wheel_file(package: str, pattern: str) -> Path:
@@ -118,7 +120,12 @@ class PostgresServer:
         """Stops it: SIGINT is PostgreSQL's "fast" shutdown, SIGQUIT its "immediate" one, SIGKILL a crash."""
         if self._process is None:
             return
-        children = psutil.Process(self._process.pid).children()
+        postmaster = psutil.Process(self._process.pid)
+        if how is signal.SIGKILL:
+            # Else it could fork between the two lines below, and nobody would wait for that child.
+            postmaster.suspend()
+            _wait_until(lambda: postmaster.status() in _AT_REST, "PostgreSQL's stop")
+        children = postmaster.children()
         self._process.send_signal(how)
         self._process.wait(START_SECONDS)
         self._process = None
@@ -169,25 +176,37 @@ class RedisServer:
     """A redis-server on a free loopback port (the same one after a restart), without persistence."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
         self.host = "127.0.0.1"
+        self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_answered = False
 
     def start(self) -> None:
         """Starts the server and returns when it answers."""
-        self._process = subprocess.Popen(
+        for _ in range(PORT_TRIES):
+            if self._try_to_start():
+                self._has_answered = True
+                return
+            # Somebody took the port before redis-server did. Later on clients know it, and it stays.
+            if not self._has_answered:
+                self.port = _free_port()
+        raise RuntimeError(f"redis-server ended at each of {PORT_TRIES} starts.")
+
+    def _try_to_start(self) -> bool:
+        """False if it ended instead of listening."""
+        self._process = process = subprocess.Popen(
             [_redis_program(), "--port", str(self.port), "--bind", self.host, "--save", "", "--appendonly", "no"],
             cwd=tempfile.gettempdir(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        _wait_until(self._answers, "Redis")
+        _wait_until(lambda: process.poll() is not None or self._answers(process.pid), "Redis")
+        return process.poll() is None
 
-    def _answers(self) -> bool:
-        client = redis.Redis(self.host, self.port)
+    def _answers(self, pid: int) -> bool:
+        client = redis.Redis(self.host, self.port, socket_timeout=1.0)
         try:
-            return bool(client.ping())
-        except redis.ConnectionError:
+            # Who took the port before ours could may be another Redis.
+            return bool(client.info("server")["process_id"] == pid)
+        except redis.RedisError:
             return False
         finally:
             client.close()
@@ -220,6 +239,13 @@ class RedisServer:
             self._process.send_signal(how)
             self._process.wait(START_SECONDS)
             self._process = None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def _redis_program() -> Path:

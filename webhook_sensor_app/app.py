@@ -38,6 +38,7 @@ def create_app(
     upstream: Upstream | None = None,
     *,
     max_waiting: int = MAX_WAITING,
+    wait_seconds: float = WAIT_SECONDS,
 ) -> Starlette:
     """The app; what is not handed in is opened from the settings and closed with the app.
 
@@ -45,12 +46,14 @@ def create_app(
     StartRefused if no sender could ever be recognised. Without a database the app starts all the same and answers
     503 until there is one: EspoCRM 10 loses what it sends to a closed port (`facts/espocrm.md` 11). Raises
     SettingsError for senseless ADVOWARE_PROXY_ROUTES.
+
+    `wait_seconds` bounds each of a request's waits for the database; after that its sender is told to come again.
     """
-    state = open_database(settings) if database is None else database
+    state = open_database(settings, wait_seconds=wait_seconds) if database is None else database
     redis = Coordination.open(settings) if coordination is None else coordination
     wake_ups = WakeUps(redis)
-    receiver = Receiver(settings, state, wake_ups, max_waiting=max_waiting)
-    proxy = Proxy(settings, state)
+    receiver = Receiver(settings, state, wake_ups, max_waiting=max_waiting, wait_seconds=wait_seconds)
+    proxy = Proxy(settings, state, wait_seconds=wait_seconds)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -72,7 +75,7 @@ def create_app(
             *(_webhook(receiver, address) for address in receiver.subjects.addresses()),
             Route(PROXY_PATH, proxy),
             Route("/health", _health),
-            Route("/ready", _ready(state)),
+            Route("/ready", _ready(state, wait_seconds)),
         ],
         exception_handlers={HTTPException: _not_routed, Exception: _unexpected},
         lifespan=lifespan,
@@ -93,11 +96,11 @@ async def _health(_: Request) -> Response:
     return JSONResponse({"status": "alive"})
 
 
-def _ready(database: Database) -> Callable[[Request], Awaitable[Response]]:
+def _ready(database: Database, wait_seconds: float) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(_: Request) -> Response:
         try:
             # The way that webhooks take, so that it is that way which is tried.
-            async with asyncio.timeout(WAIT_SECONDS):
+            async with asyncio.timeout(wait_seconds):
                 await database.run(check_tables)
         except Exception as error:  # noqa: BLE001 - whatever it is, we are not ready
             log.warning("not_ready", error=type(error).__name__)

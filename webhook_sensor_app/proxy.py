@@ -23,7 +23,7 @@ from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
 from webhook_sensor_app.bodies import Bodies
 from webhook_sensor_app.proxy_answer import Passage
-from webhook_sensor_app.proxy_audit_trail import AuditTrail
+from webhook_sensor_app.proxy_audit_trail import WAIT_SECONDS, AuditTrail
 from webhook_sensor_app.proxy_keys import ProxyKeys
 from webhook_sensor_app.proxy_request import (
     JSON_TYPE,
@@ -66,6 +66,7 @@ class Proxy:
         settings: Settings,
         database: Database,
         *,
+        wait_seconds: float = WAIT_SECONDS,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -86,7 +87,7 @@ class Proxy:
         self._bodies = Bodies(
             limit, max_total_bytes=BODIES_AT_ONCE * limit, advice="ADVOWARE_PROXY_MAX_BODY_BYTES is the limit"
         )
-        self._audit = AuditTrail(database)
+        self._audit = AuditTrail(database, wait_seconds=wait_seconds)
         self._new_id = new_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,10 +18,10 @@ class StartRefused(Exception):
     """The receiver must not start like this; the message says what to do."""
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, *, wait_seconds: float = WAIT_SECONDS) -> Database:
     """The state database with the receiver's short patience; makes no connection yet."""
     key = settings.state_encryption_key.get_secret_value() or None
-    return Database.open(settings.database_url, encryption_key=key, wait_seconds=WAIT_SECONDS)
+    return Database.open(settings.database_url, encryption_key=key, wait_seconds=wait_seconds)
 
 
 def prepare(settings: Settings, database: Database) -> None:

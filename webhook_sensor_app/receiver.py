@@ -21,7 +21,7 @@ from webhook_sensor_app.intake import Intake, random_event_id, take_changes, tak
 from webhook_sensor_app.notices import read_changes, read_links
 from webhook_sensor_app.refusal import Refusal, unavailable
 from webhook_sensor_app.registrations import Registrations
-from webhook_sensor_app.store import MAX_WAITING, Store
+from webhook_sensor_app.store import MAX_WAITING, WAIT_SECONDS, Store
 from webhook_sensor_app.wake_ups import WakeUps
 
 log = structlog.get_logger(__name__)
@@ -41,15 +41,16 @@ class Receiver:
         wake_ups: WakeUps,
         *,
         max_waiting: int = MAX_WAITING,
+        wait_seconds: float = WAIT_SECONDS,
         new_event_id: Callable[[], str] = random_event_id,
     ) -> None:
         self.subjects = Subjects(settings)
         self._max_events = settings.receiver_max_events
         self._new_event_id = new_event_id
-        self._credentials = Credentials(settings, Registrations(database))
+        self._credentials = Credentials(settings, Registrations(database, wait_seconds=wait_seconds))
         limit = settings.receiver_max_body_bytes
         self._bodies = Bodies(limit, max_total_bytes=BODIES_AT_ONCE * limit)
-        self._store = Store(database, wake_ups, max_waiting=max_waiting)
+        self._store = Store(database, wake_ups, max_waiting=max_waiting, wait_seconds=wait_seconds)
 
     async def answer(self, request: Request, address: Address | LinkAddress) -> Response:
         """The answer to a POST at the address; never raises."""

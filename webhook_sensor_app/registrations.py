@@ -49,9 +49,16 @@ def read_registrations(database: Database, connection: Connection) -> dict[str, 
 class Registrations:
     """Looks webhooks up in memory, and in the database when what is remembered is too old."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._wait_seconds = wait_seconds
         self._known: Mapping[str, Registration] = {}
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -59,7 +66,7 @@ class Registrations:
     async def find(self, webhook_id: str) -> Registration | None:
         """The registration of that id, None if there is none.
 
-        Raises DatabaseUnavailable, TimeoutError if the database does not answer soon, and CipherError.
+        Raises DatabaseUnavailable, TimeoutError if the database does not answer within `wait_seconds`, and CipherError.
         """
         age = self._clock() - self._read_at
         if age > (KEEP_SECONDS if webhook_id in self._known else UNKNOWN_SECONDS):
@@ -70,7 +77,7 @@ class Registrations:
         # All who wait share one read: one after the other they would wait out a dead database's timeout in a row.
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(self._wait_seconds):
             await asyncio.shield(self._reading)
 
     async def _read(self) -> None:

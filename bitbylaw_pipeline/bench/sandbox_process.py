@@ -18,6 +18,7 @@ from bitbylaw_pipeline.bench.database_servers import BenchProblem
 ESPOCRM_KEY = "sandbox-espocrm-key"
 XAI_KEY = "sandbox-xai-api-key"
 MANAGEMENT_KEY = "sandbox-xai-management-key"
+STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,6 @@ async def running_sandbox() -> AsyncIterator[Sandbox]:
             yield Sandbox(process.pid, found[1], found[2], found[3], session)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(STOP_SECONDS)
         if process.stdout:
             process.stdout.close()

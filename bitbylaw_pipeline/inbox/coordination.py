@@ -45,8 +45,11 @@ class Coordination:
         self._failed_at: float | None = None
 
     @classmethod
-    def open(cls, settings: Settings | None) -> Self:
-        """Coordination over the Redis in the settings; no connection is made yet. Without REDIS_HOST, one warning."""
+    def open(cls, settings: Settings | None, *, socket_timeout: float = TIMEOUT_SECONDS) -> Self:
+        """Coordination over the Redis in the settings; no connection is made yet. Without REDIS_HOST, one warning.
+
+        A Redis that has not answered after `socket_timeout` seconds counts as hanging.
+        """
         if settings is None or not settings.redis_host:
             log.warning("redis_not_configured", effect="no entity lock, no cache, wake-up by polling")
             return cls(None)
@@ -56,8 +59,8 @@ class Coordination:
                 "port": settings.redis_port,
                 "password": settings.redis_password.get_secret_value() or None,
                 "db": settings.redis_db,
-                "socket_timeout": TIMEOUT_SECONDS,
-                "socket_connect_timeout": TIMEOUT_SECONDS,
+                "socket_timeout": socket_timeout,
+                "socket_connect_timeout": socket_timeout,
                 "decode_responses": True,
                 "protocol": 2,
             }

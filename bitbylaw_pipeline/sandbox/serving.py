@@ -13,6 +13,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 HOST = "127.0.0.1"
+START_SECONDS = 60.0
+GRACE_SECONDS = 5
+"""For answers on their way at the end; one that is cut off leaves a traceback on stderr."""
 
 
 class LoopbackServer(uvicorn.Server):
@@ -25,7 +28,7 @@ class LoopbackServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 ws="none",
-                timeout_graceful_shutdown=1,
+                timeout_graceful_shutdown=GRACE_SECONDS,
                 timeout_keep_alive=60,
             )
         )
@@ -92,8 +95,8 @@ def serving(*apps: ASGIApp) -> Iterator[list[str]]:
     thread.start()
     try:
         for server in servers:
-            if not server.ready.wait(timeout=10):
-                raise RuntimeError("The sandbox did not start within 10 seconds.")
+            if not server.ready.wait(timeout=START_SECONDS):
+                raise RuntimeError(f"The sandbox did not start within {START_SECONDS:.0f} seconds.")
         yield [server.url for server in servers]
     finally:
         for server in servers:

@@ -102,7 +102,7 @@ def _parsed(line: str) -> httpx.Request:
 
 
 async def _statuses(settings: Settings, database: Database, calls: list[httpx.Request]) -> list[int]:
-    app = create_app(settings, database)
+    app = create_app(settings, database, wait_seconds=30.0)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client,

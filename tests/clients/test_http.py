@@ -145,11 +145,16 @@ def test_refused_connections_are_unreachable_even_for_creates() -> None:
     assert not isinstance(caught.value, OutcomeUnknown)
 
 
-@pytest.mark.parametrize("reply", [Reply(raw=b"", closes=True), Reply(hangs=True)], ids=["closed", "hangs"])
-def test_lost_after_sending_is_unknown_for_creates_alone(reply: Reply) -> None:
+@pytest.mark.parametrize(
+    ("reply", "timeout"),
+    # With too little time the call may end before anything was sent, which is no loss.
+    [(Reply(raw=b"", closes=True), 5.0), (Reply(hangs=True), 2.0)],
+    ids=["closed", "hangs"],
+)
+def test_lost_after_sending_is_unknown_for_creates_alone(reply: Reply, timeout: float) -> None:
     """A connection lost after the request: a create may have landed, anything else is just unreachable."""
-    assert type(error_of([reply], creates=True, timeout=0.3)) is OutcomeUnknown
-    assert type(error_of([reply], timeout=0.3)) is Unreachable
+    assert type(error_of([reply], creates=True, timeout=timeout)) is OutcomeUnknown
+    assert type(error_of([reply], timeout=timeout)) is Unreachable
 
 
 def test_an_unknown_host_is_unreachable() -> None:
@@ -175,7 +180,7 @@ def test_a_server_that_stops_reading_does_not_hold_us() -> None:
 
         running = await asyncio.start_server(never_reads, "127.0.0.1", 0, limit=1024)
         port = running.sockets[0].getsockname()[1]
-        async with system_at(f"http://127.0.0.1:{port}", timeout=0.5) as system:
+        async with system_at(f"http://127.0.0.1:{port}", timeout=2.0) as system:
             try:
                 await system.call("POST", "/", json={"a": "x" * 20_000_000}, operation="make", creates=True)
             finally:

@@ -157,7 +157,7 @@ def test_a_spooled_file_that_shrank_is_no_upload(tmp_path: Path) -> None:
     async def main() -> None:
         body = Multipart([], FilePart("file", path, 400_000, "x.pdf", "application/pdf"))
         async with wire_server([reply_json({})]) as server:
-            system = System("test", server.url, {}, timeout=0.5)
+            system = System("test", server.url, {}, timeout=2.0)
             try:
                 await system.call(
                     "POST", "/", stream=body, headers=body.headers, operation="upload", creates=True

@@ -38,7 +38,7 @@ def setter(name: str) -> Callable[[Connection], str]:
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[Database]:
     """A database on PostgreSQL that runs on the server's clock."""
-    opened = Database.open(migrated_url("postgresql", tmp_path), wait_seconds=10.0)
+    opened = Database.open(migrated_url("postgresql", tmp_path), wait_seconds=30.0)
     yield opened
     opened.close()
 
@@ -142,12 +142,17 @@ def test_cancelled_caller_does_not_cancel_the_work(database: Database) -> None:
 
 def test_impatient_caller_is_told_that_the_database_is_unavailable(database_url: str) -> None:
     """A caller waits no longer than `wait_seconds`, and work that was not begun by then is never run."""
-    database = Database.open(database_url, wait_seconds=0.2)
-    gate = threading.Event()
+    database = Database.open(database_url, wait_seconds=1.0)
+    begun, gate = threading.Event(), threading.Event()
+
+    def block(_: Connection) -> None:
+        begun.set()
+        gate.wait(30)
 
     async def main() -> None:
-        blocker = asyncio.create_task(database.run(lambda _: gate.wait(30)))
-        await asyncio.sleep(0.05)
+        blocker = asyncio.create_task(database.run(block))
+        # In one group with it, what comes late would be begun, too.
+        assert await asyncio.to_thread(begun.wait, 30)
         with pytest.raises(DatabaseUnavailable):
             await database.run(setter("late"))
         with pytest.raises(DatabaseUnavailable):
@@ -318,7 +323,8 @@ def test_connection_that_keeps_breaking_ends_in_one_error_and_the_next_call_work
         began = time.monotonic()
         with pytest.raises(DatabaseUnavailable):
             await postgres.run(cut)
-        assert time.monotonic() - began < 5
+        # By its connections, not by the end of its patience.
+        assert time.monotonic() - began < 9
         assert await postgres.run(setter("after")) == "after"
 
     asyncio.run(main())
@@ -350,7 +356,7 @@ def test_server_that_is_down_is_reported_within_seconds() -> None:
             *(database.run(setter(f"f{n}")) for n in range(50)), return_exceptions=True
         )
         assert all(isinstance(result, DatabaseUnavailable) for result in results)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
     server.stop()
     try:

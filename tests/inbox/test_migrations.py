@@ -90,13 +90,13 @@ def test_processes_that_start_at_once_migrate_once(empty_url: str) -> None:
     """Three processes opening an empty database at the same moment all succeed."""
     program = (
         "import sys; from bitbylaw_pipeline.inbox.database import Database; "
-        "Database.open(sys.argv[1], migrate=True).close()"
+        "Database.open(sys.argv[1], migrate=True, wait_seconds=60.0).close()"
     )
     processes = [
         subprocess.Popen([sys.executable, "-W", "error", "-c", program, empty_url], stderr=subprocess.PIPE)
         for _ in range(3)
     ]
-    errors = [process.communicate(timeout=60)[1] for process in processes]
+    errors = [process.communicate(timeout=150)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
     database = Database.open(empty_url)
     assert database.run_sync(differences) == []

@@ -21,7 +21,7 @@ from bitbylaw_pipeline.sandbox.serving import serving
 from tests.conftest import ENCRYPTION_KEY, FakeClock, migrated_url
 from tests.receiver.deliveries import REPLACED_LATELY, REPLACED_LONG_AGO, SIGNERS, Signer
 from tests.receiver.proxies import ROWS, ProxyBench, WatchedAdvoware
-from tests.receiver.receiver_settings import receiver_settings
+from tests.receiver.receiver_settings import PATIENT_SECONDS, receiver_settings
 from webhook_sensor_app.app import create_app
 from webhook_sensor_app.registrations import GRACE_SECONDS
 
@@ -51,6 +51,8 @@ def writing_elsewhere(database: Database) -> Iterator[None]:
     """Another process is in the middle of a transaction that does not end."""
     with database.engine.connect() as connection, connection.begin():
         if not database.is_sqlite:
+            # Our connections are cut off after 5 s of doing nothing in a transaction: the lock would go in the middle.
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             connection.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
         yield
 
@@ -67,13 +69,12 @@ class Bench:
         use: Callable[[httpx.AsyncClient], Awaitable[Any]],
         *,
         coordination: Coordination | None = None,
-        max_waiting: int = 512,
         **given: Any,
     ) -> Any:
-        """Lets a client use a receiver on this database; `given` are settings."""
+        """Lets a client use a receiver on this database; `given` are settings, or `client_of`'s."""
 
         async def main() -> Any:
-            async with client_of(self.database, coordination, max_waiting=max_waiting, **given) as client:
+            async with client_of(self.database, coordination, **given) as client:
                 return await use(client)
 
         return asyncio.run(main())
@@ -111,11 +112,20 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def client_of(
-    database: Database, coordination: Coordination | None = None, *, max_waiting: int = 512, **given: Any
+    database: Database,
+    coordination: Coordination | None = None,
+    *,
+    max_waiting: int = 512,
+    wait_seconds: float = PATIENT_SECONDS,
+    **given: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a receiver on the database."""
+    """A client of a receiver on the database; `given` are settings."""
     app = create_app(
-        receiver_settings(**given), database, coordination or Coordination(None), max_waiting=max_waiting
+        receiver_settings(**given),
+        database,
+        coordination or Coordination(None),
+        max_waiting=max_waiting,
+        wait_seconds=wait_seconds,
     )
     async with (
         app.router.lifespan_context(app),

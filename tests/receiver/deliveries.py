@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import functools
 import hashlib
 import hmac
 import json
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import httpx
+
+T = TypeVar("T")
 
 CASES = Path(__file__).parent / "cases"
 JSON = {"content-type": "application/json"}
@@ -65,6 +72,32 @@ ADVOWARE: dict[str, Any] = {
 """Settings with which Advoware counts as configured; nothing is asked there for a webhook."""
 
 UPDATE = "/vmh/webhook/document/update"
+RESEND_SECONDS = 60.0
+_PAUSE_SECONDS = 0.1
+
+
+def status_of(answer: httpx.Response) -> int:
+    """For `resent`."""
+    return answer.status_code
+
+
+def resent(send: Callable[[], T], status: Callable[[T], int]) -> T:
+    """Sends, and sends again for up to a minute while the answer is 503, as EspoCRM does; returns the last answer.
+
+    A receiver with its own second of patience says 503 whenever the disk stalls for longer.
+    """
+    deadline = time.monotonic() + RESEND_SECONDS
+    while status(answer := send()) == 503 and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+    return answer
+
+
+async def resent_by(send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """`resent` for a client of an event loop."""
+    deadline = time.monotonic() + RESEND_SECONDS
+    while (answer := await send()).status_code == 503 and time.monotonic() < deadline:  # noqa: ASYNC110 - there is nothing to wait on
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return answer
 
 
 def listed(*ids: str, **attributes: Any) -> bytes:

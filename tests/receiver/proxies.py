@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.proxy_audit import AuditRow
 from bitbylaw_pipeline.sandbox.advoware.app import AdvowareSandbox
 from bitbylaw_pipeline.sandbox.faults import Fault
-from tests.receiver.receiver_settings import receiver_settings
+from tests.receiver.receiver_settings import PATIENT_SECONDS, receiver_settings
 from webhook_sensor_app.app import create_app
 from webhook_sensor_app.proxy import PATH
 
@@ -42,17 +43,40 @@ ROWS: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """Events of threads: the sandbox lives in another one than the test."""
+
+    has_come: threading.Event = field(default_factory=threading.Event)
+    is_open: threading.Event = field(default_factory=threading.Event)
+
+
 class WatchedAdvoware:
     """The sandbox as an ASGI app, and the heads of the requests that came to it."""
 
     def __init__(self) -> None:
         self.sandbox = AdvowareSandbox()
         self.heads: list[dict[str, str]] = []
+        self._door: _Door | None = None
+
+    @contextlib.contextmanager
+    def holding_puts(self) -> Iterator[threading.Event]:
+        """Within the block PUTs wait at the door; yields the event that one has come."""
+        self._door = door = _Door()
+        try:
+            yield door.has_come
+        finally:
+            self._door = None
+            door.is_open.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Notes the head and hands the request on."""
         if scope["type"] == "http":
             self.heads.append({name.decode(): value.decode() for name, value in scope["headers"]})
+            door = self._door
+            if door is not None and scope["method"] == "PUT":
+                door.has_come.set()
+                await asyncio.to_thread(door.is_open.wait, 60)
         await self.sandbox(scope, receive, send)
 
 
@@ -75,9 +99,12 @@ class ProxyBench:
         return self.sandbox.settings(self.url) | own | given
 
     @contextlib.asynccontextmanager
-    async def client(self, **given: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async def client(
+        self, *, wait_seconds: float = PATIENT_SECONDS, **given: Any
+    ) -> AsyncIterator[httpx.AsyncClient]:
         """A client of a fresh receiver; `given` are settings."""
-        app = create_app(receiver_settings(**self.settings(**given)), self.database, Coordination(None))
+        settings = receiver_settings(**self.settings(**given))
+        app = create_app(settings, self.database, Coordination(None), wait_seconds=wait_seconds)
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://receiver") as client,
@@ -85,7 +112,7 @@ class ProxyBench:
             yield client
 
     def run(self, use: Callable[[httpx.AsyncClient], Awaitable[Any]], **given: Any) -> Any:
-        """Lets a client use a fresh receiver; `given` are settings."""
+        """Lets a client use a fresh receiver; `given` are settings, or `wait_seconds`."""
 
         async def main() -> Any:
             async with self.client(**given) as client:
@@ -104,7 +131,7 @@ class ProxyBench:
         content: bytes | None = None,
         **given: Any,
     ) -> httpx.Response:
-        """One request to a fresh receiver; `given` are settings."""
+        """One request to a fresh receiver; `given` are settings, or `wait_seconds`."""
         params = ({} if endpoint is None else {"endpoint": endpoint}) | (query or {})
         sent = BY_KEY if headers is None else headers
 

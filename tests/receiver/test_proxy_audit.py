@@ -13,6 +13,7 @@ from sqlalchemy import text
 from tests.receiver.conftest import writing_elsewhere
 from tests.receiver.proxies import BY_KEY, KEY, OTHER_KEY, PARTY, ProxyBench
 from webhook_sensor_app.proxy import PATH
+from webhook_sensor_app.proxy_audit_trail import WAIT_SECONDS
 from webhook_sensor_app.proxy_keys import fingerprint
 
 ADRESSE = f"Beteiligte/{PARTY}/Adressen/7"
@@ -58,15 +59,15 @@ def test_reads_and_refusals_have_none(audited: ProxyBench) -> None:
 
 def test_the_row_is_there_before_the_write(audited: ProxyBench) -> None:
     """While Advoware has not answered yet the row stands committed, without status and end."""
-    audited.say(kind="latency", seconds=0.6, method="PUT")
 
     async def use(client: httpx.AsyncClient) -> None:
         call = client.put(PATH, params={"endpoint": ADRESSE}, json=DATA, headers=BY_KEY)
-        writing = asyncio.create_task(call)
-        while not (rows := await asyncio.to_thread(audited.audit)):  # noqa: ASYNC110 - there is nothing to wait on
-            await asyncio.sleep(0.01)
-        assert (rows[0].status, rows[0].ended_at) == (None, None)
-        assert audited.party()["adressen"][0]["strasse"] == "Hauptstr. 1"
+        with audited.advoware.holding_puts() as has_come:
+            writing = asyncio.create_task(call)
+            assert await asyncio.to_thread(has_come.wait, 60)
+            (row,) = await asyncio.to_thread(audited.audit)
+            assert (row.status, row.ended_at) == (None, None)
+            assert audited.party()["adressen"][0]["strasse"] == "Hauptstr. 1"
         assert (await writing).status_code == 200
 
     audited.run(use)
@@ -76,7 +77,7 @@ def test_the_row_is_there_before_the_write(audited: ProxyBench) -> None:
 def test_without_a_row_nothing_is_written(audited: ProxyBench) -> None:
     """While the database is held by another the write is refused with 503, and Advoware sees nothing of it."""
     with writing_elsewhere(audited.database):
-        answer = audited.ask("PUT", ADRESSE, json=DATA)
+        answer = audited.ask("PUT", ADRESSE, json=DATA, wait_seconds=WAIT_SECONDS)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
     assert "audit" in answer.json()["error"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import FakeClock, migrated_url
+from tests.receiver.deliveries import resent, status_of
 from tests.receiver.processes import ReceiverProcess
 from tests.receiver.proxies import BY_KEY, KEY, OTHER_KEY, PARTY, ProxyBench
 from webhook_sensor_app.proxy import PATH
@@ -98,8 +100,13 @@ def test_a_broken_answer_is_not_passed_on(proxied: ProxyBench, kind: str) -> Non
 
 def test_an_answer_that_takes_too_long_is_504(proxied: ProxyBench) -> None:
     """After ADVOWARE_PROXY_ANSWER_SECONDS nobody waits any longer."""
-    proxied.say(kind="latency", seconds=2.0, path="/relay/api/.*")
+    proxied.say(kind="hang", seconds=60.0, path="/relay/api/.*")
     assert proxied.ask("GET", "Mitarbeiter", advoware_proxy_answer_seconds=0.3).status_code == 504
+    # The stand-in writes its ledger when it notices that we are gone: not in the middle of the next test.
+    deadline = time.monotonic() + 30
+    while not proxied.asked():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_body_over_the_limit_is_refused(proxied: ProxyBench) -> None:
@@ -189,7 +196,7 @@ def test_the_receiver_starts_without_advoware(tmp_path: Path) -> None:
         answer = httpx.get(receiver.url + PATH, params=READ, headers=BY_KEY)
         assert answer.status_code == 503
         assert "ADVOWARE_API_KEY" in answer.json()["error"]
-        assert httpx.get(receiver.url + "/ready").status_code == 200
+        assert resent(lambda: httpx.get(receiver.url + "/ready"), status_of).status_code == 200
 
 
 def test_a_senseless_list_ends_the_start_in_a_sentence(tmp_path: Path) -> None:

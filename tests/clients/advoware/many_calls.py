@@ -17,7 +17,7 @@ from bitbylaw_pipeline.settings import Settings
 async def main() -> None:
     """All of them over one client with the shared cache."""
     settings = Settings.load(**json.loads(sys.argv[1]), _env_file=None)
-    cache = open_token_cache(settings)
+    cache = open_token_cache(settings, socket_timeout=20.0)
     client = Advoware.open(settings, cache=cache)
     print("ready", flush=True)  # noqa: T201  # what the test reads
     sys.stdin.readline()

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from bitbylaw_pipeline.clients.advoware import Advoware
 from bitbylaw_pipeline.clients.advoware_overlay import not_taken
@@ -22,7 +24,7 @@ from bitbylaw_pipeline.domain.errors import (
 )
 from bitbylaw_pipeline.sandbox.advoware.app import AdvowareSandbox
 from bitbylaw_pipeline.sandbox.faults import Fault
-from tests.clients.advoware.office import COMPANY, NATURAL, ask, calls, sandbox
+from tests.clients.advoware.office import COMPANY, NATURAL, ask, calls, sandbox, settings_for
 
 PARTY = f"/relay/api/v1/advonet/Beteiligte/{NATURAL}"
 
@@ -315,21 +317,34 @@ def test_the_probe_is_one_cheap_call() -> None:
 
 def test_at_most_so_many_calls_at_once_as_set() -> None:
     """Advoware documents no limit, so ours is small."""
-    app = sandbox()
-    app.faults.add(Fault("latency", "/relay/.*", seconds=0.05))
-    at_once = 0
+    counted = Counted(sandbox())
 
-    async def main(client: Advoware) -> None:
-        nonlocal at_once
+    async def main() -> None:
+        transport = httpx.ASGITransport(counted)
+        settings = settings_for(counted.app, "http://advoware", advoware_max_concurrency=2)
+        client = Advoware.open(settings, transport=transport, clock=counted.app.clock.now)
         await client.probe()
-        host = await client.connection._api_host()
-        asking = [asyncio.create_task(client.beteiligter(NATURAL)) for _ in range(8)]
-        await asyncio.sleep(0.02)
-        at_once = 2 - host._limiter._value
-        await asyncio.gather(*asking)
+        await asyncio.gather(*(client.beteiligter(NATURAL) for _ in range(8)))
+        await client.aclose()
 
-    ask(app, main, advoware_max_concurrency=2)
-    assert at_once == 2
+    asyncio.run(main())
+    assert counted.peak == 2
+
+
+class Counted:
+    """The stand-in, and the most requests that it held at once."""
+
+    def __init__(self, app: AdvowareSandbox) -> None:
+        self.app = app
+        self.peak = self._now = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Holds the request a little, so that all who may come at once are there together."""
+        self._now += 1
+        self.peak = max(self.peak, self._now)
+        await asyncio.sleep(0.02)
+        await self.app(scope, receive, send)
+        self._now -= 1
 
 
 def test_a_system_in_trouble_is_a_matter_of_time() -> None:

@@ -54,7 +54,8 @@ def redis_settings(server: RedisServer) -> Settings:
 @contextlib.asynccontextmanager
 async def cache_at(server: RedisServer) -> AsyncIterator[Coordination]:
     """A token cache on the server."""
-    cache = open_token_cache(redis_settings(server))
+    # Longer than the product's second: on a loaded machine every client would be left to its own token.
+    cache = open_token_cache(redis_settings(server), socket_timeout=20.0)
     assert cache is not None
     yield cache
     await cache.aclose()
