@@ -110,9 +110,11 @@ def test_bodies_too_large_together_are_refused(bench: Bench, caplog: pytest.LogC
 
     async def main() -> None:
         go_on = asyncio.Event()
+        taken = asyncio.Semaphore(0)
 
         async def body() -> AsyncIterator[bytes]:
             yield listed("d1").ljust(limit)
+            taken.release()
             await go_on.wait()
 
         async with client_of(bench.database, receiver_max_body_bytes=limit) as client:
@@ -120,7 +122,8 @@ def test_bodies_too_large_together_are_refused(bench: Bench, caplog: pytest.LogC
                 asyncio.create_task(client.post(UPDATE, content=body(), headers=BY_SECRET))
                 for _ in range(BODIES_AT_ONCE)
             ]
-            await asyncio.sleep(0.1)
+            for _ in held:
+                await taken.acquire()
             whole = listed("d1").ljust(limit)
             assert (await client.post(UPDATE, content=whole, headers=BY_SECRET)).status_code == 503
             go_on.set()
