@@ -59,7 +59,8 @@ def listening_socket(settings: Settings) -> socket.socket:
     if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
         return socket.socket(fileno=_FIRST_PASSED_SOCKET)
     family = socket.AF_INET6 if ":" in settings.receiver_host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol said: asyncio turns Nagle's waiting off for TCP alone, and an answer took 40 ms with it.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((settings.receiver_host, settings.receiver_port))

@@ -57,7 +57,8 @@ class LoopbackServer(uvicorn.Server):
 
 def loopback_server(app: ASGIApp, port: int = 0) -> LoopbackServer:
     """A server for `app` on a loopback port (0: a free one). Raises OSError if the port is taken."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With its protocol said: asyncio turns Nagle's waiting off for TCP alone, and an answer took 40 ms with it.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((HOST, port))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.settings import Settings
 from tests.conftest import ENCRYPTION_KEY, migrated_url
 from tests.receiver.conftest import register
 from tests.receiver.deliveries import (
@@ -24,6 +26,7 @@ from tests.receiver.deliveries import (
     status_of,
 )
 from tests.receiver.processes import ROOT, ReceiverProcess
+from webhook_sensor_app.serving import listening_socket
 
 
 @pytest.mark.parametrize(
@@ -122,3 +125,10 @@ def test_a_passed_socket_outlives_the_receiver(tmp_path: Path) -> None:
         finally:
             process.terminate()
             assert process.wait(30) == 0
+
+
+def test_no_answer_waits_for_the_senders_acknowledgement() -> None:
+    """The socket says that it is TCP: for any other asyncio leaves Nagle's algorithm on, and an answer takes 40 ms."""
+    settings = Settings.load(_env_file=None, receiver_port=0)
+    with contextlib.closing(listening_socket(settings)) as sock:
+        assert sock.proto == socket.IPPROTO_TCP
