@@ -9,18 +9,33 @@ LOOPBACK = "127.0.0.1"
 _PORTS = range(20_000, 32_000)
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on now. Raises OSError if there is none.
+def free_ports(count: int, among: range = _PORTS) -> list[int]:
+    """So many different loopback ports that nobody listens on now. Raises OSError if there are not that many.
 
-    Below those that the system hands out itself: it would give the same one to the next that asks, or to a connection
+    By default below those that the system hands out itself: it would give the same one to the next that asks, or to a connection
     of some other program, in the seconds before we listen.
     """
-    for port in secrets.SystemRandom().sample(_PORTS, 200):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        return port
-    raise OSError(f"No port is free between {_PORTS.start} and {_PORTS.stop}.")
+    found: list[int] = []
+    for port in secrets.SystemRandom().sample(among, len(among)):
+        if len(found) == count:
+            break
+        if _is_free(port):
+            found.append(port)
+    if len(found) < count:
+        raise OSError(f"There are no {count} free ports between {among.start} and {among.stop}.")
+    return found
+
+
+def free_port() -> int:
+    """One such port. Raises OSError if there is none."""
+    return free_ports(1)[0]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bitbylaw_pipeline.bench.cpu_time import all_processes
 from bitbylaw_pipeline.bench.database_servers import BenchProblem, wait_until
-from bitbylaw_pipeline.loopback import free_port
+from bitbylaw_pipeline.loopback import free_ports
 
 STOP_SECONDS = 90.0
 LEFTOVER_SECONDS = 20.0
@@ -48,7 +48,7 @@ class Pipeline:
 @contextlib.contextmanager
 def running_pipeline(environment: Mapping[str, str], folder: Path) -> Iterator[Pipeline]:
     """`bitbylaw up`, as a person starts it: receiver, code server, daemon and UI, ready; ended in order."""
-    receiver_port, ui_port = free_port(), free_port()
+    receiver_port, ui_port = free_ports(2)
     given = {**environment, "RECEIVER_PORT": str(receiver_port)}
     arguments = ["-c", "from bitbylaw_pipeline.cli.main import main; main()", "up", "--port", str(ui_port)]
     with _running(arguments, given, folder) as process:

@@ -47,7 +47,7 @@ from bitbylaw_pipeline.demo.two_way_story import NEW_VALUES, TwoWayStory
 from bitbylaw_pipeline.demo.view import final_table, holdings, pairs, verdict_lines
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.logs import configure_process
-from bitbylaw_pipeline.loopback import free_port
+from bitbylaw_pipeline.loopback import free_ports
 from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
 from bitbylaw_pipeline.sandbox.samples.matters import sample_firm
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document
@@ -98,11 +98,12 @@ def demo(exits: bool, ui_port: int | None) -> None:
 
 
 def _stage(home: Path, folder: Path, ui_port: int | None) -> Stage:
-    ports = Ports(espocrm=free_port(), xai=free_port(), advoware=free_port(), receiver=free_port())
+    espocrm, xai, advoware, receiver, other_ui = free_ports(5)
+    ports = Ports(espocrm=espocrm, xai=xai, advoware=advoware, receiver=receiver)
     settings = with_key(demo_settings(home, ports), make=True)
     prepare_home(settings)
     write_env_file(home, settings, ports)
-    port = ui_port or (UI_PORT if is_free("127.0.0.1", UI_PORT) else free_port())
+    port = ui_port or (UI_PORT if is_free("127.0.0.1", UI_PORT) else other_ui)
     services = Services(settings, port, folder, inherited=clean_environment(), working_folder=home)
     services.check_ports()
     return Stage(home, ports, settings, services)

@@ -16,7 +16,7 @@ import pytest
 
 from bitbylaw_pipeline.inbox import batches
 from bitbylaw_pipeline.inbox.database import Database
-from bitbylaw_pipeline.loopback import free_port
+from bitbylaw_pipeline.loopback import free_port, free_ports
 from tests.cli.conftest import Office, Terminal
 
 SECONDS = 120.0
@@ -55,12 +55,13 @@ def up(office: Office, folder: Path, with_state: tuple[Terminal, Database]) -> I
     """Started on free ports, after an earlier one was stopped."""
     database = with_state[1]
     database.run_sync(lambda conn: batches.set_flag(conn, database.now(conn), batches.DRAIN))
+    receiver_port, ui_port = free_ports(2)
     settings = office.terminal.settings | {
-        "RECEIVER_PORT": str(free_port()),
+        "RECEIVER_PORT": str(receiver_port),
         "WEBHOOK_SHARED_SECRET": "secret",
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", "from bitbylaw_pipeline.cli.main import main; main()", "up", "--port", str(free_port())],
+        [sys.executable, "-c", "from bitbylaw_pipeline.cli.main import main; main()", "up", "--port", str(ui_port)],
         env={**os.environ, **settings}, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     running = Up(process)
