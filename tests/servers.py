@@ -10,7 +10,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,8 +24,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from bitbylaw_pipeline.loopback import LOOPBACK, free_port
+
 START_SECONDS = 30.0
-PORT_TRIES = 5
 _AT_REST = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
 
 
@@ -176,37 +176,23 @@ class RedisServer:
     """A redis-server on a free loopback port (the same one after a restart), without persistence."""
 
     def __init__(self) -> None:
-        self.host = "127.0.0.1"
-        self.port = _free_port()
+        self.host = LOOPBACK
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._has_answered = False
 
     def start(self) -> None:
         """Starts the server and returns when it answers."""
-        for _ in range(PORT_TRIES):
-            if self._try_to_start():
-                self._has_answered = True
-                return
-            # Somebody took the port before redis-server did. Later on clients know it, and it stays.
-            if not self._has_answered:
-                self.port = _free_port()
-        raise RuntimeError(f"redis-server ended at each of {PORT_TRIES} starts.")
-
-    def _try_to_start(self) -> bool:
-        """False if it ended instead of listening."""
-        self._process = process = subprocess.Popen(
+        self._process = subprocess.Popen(
             [_redis_program(), "--port", str(self.port), "--bind", self.host, "--save", "", "--appendonly", "no"],
             cwd=tempfile.gettempdir(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        _wait_until(lambda: process.poll() is not None or self._answers(process.pid), "Redis")
-        return process.poll() is None
+        _wait_until(self._answers, "Redis")
 
-    def _answers(self, pid: int) -> bool:
-        client = redis.Redis(self.host, self.port, socket_timeout=1.0)
+    def _answers(self) -> bool:
+        client = redis.Redis(self.host, self.port)
         try:
-            # Who took the port before ours could may be another Redis.
-            return bool(client.info("server")["process_id"] == pid)
-        except redis.RedisError:
+            return bool(client.ping())
+        except redis.ConnectionError:
             return False
         finally:
             client.close()
@@ -239,13 +225,6 @@ class RedisServer:
             self._process.send_signal(how)
             self._process.wait(START_SECONDS)
             self._process = None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _redis_program() -> Path:

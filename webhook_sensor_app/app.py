@@ -20,9 +20,9 @@ from webhook_sensor_app.addresses import Address, LinkAddress
 from webhook_sensor_app.proxy import PATH as PROXY_PATH
 from webhook_sensor_app.proxy import Proxy
 from webhook_sensor_app.proxy_upstream import Upstream, open_upstream
-from webhook_sensor_app.readiness import WAIT_SECONDS, check_tables, open_database, prepare
+from webhook_sensor_app.readiness import check_tables, open_database, prepare
 from webhook_sensor_app.receiver import Receiver, error_response
-from webhook_sensor_app.refusal import Refusal, unavailable
+from webhook_sensor_app.refusal import WAIT_SECONDS, Refusal, unavailable
 from webhook_sensor_app.store import MAX_WAITING
 from webhook_sensor_app.wake_ups import WakeUps
 

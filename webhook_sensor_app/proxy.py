@@ -23,7 +23,7 @@ from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
 from webhook_sensor_app.bodies import Bodies
 from webhook_sensor_app.proxy_answer import Passage
-from webhook_sensor_app.proxy_audit_trail import WAIT_SECONDS, AuditTrail
+from webhook_sensor_app.proxy_audit_trail import AuditTrail
 from webhook_sensor_app.proxy_keys import ProxyKeys
 from webhook_sensor_app.proxy_request import (
     JSON_TYPE,
@@ -36,7 +36,7 @@ from webhook_sensor_app.proxy_routes import METHODS, AllowList
 from webhook_sensor_app.proxy_trouble import never_sent, told
 from webhook_sensor_app.proxy_upstream import NotConfigured, RawAnswer, Upstream
 from webhook_sensor_app.receiver import error_response
-from webhook_sensor_app.refusal import Refusal
+from webhook_sensor_app.refusal import WAIT_SECONDS, Refusal
 from webhook_sensor_app.token_buckets import TokenBuckets
 
 log = structlog.get_logger(__name__)

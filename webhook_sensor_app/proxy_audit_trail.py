@@ -11,11 +11,10 @@ from bitbylaw_pipeline.inbox import proxy_audit
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.proxy_audit import ProxyWrite
 from webhook_sensor_app.proxy_request import ProxyCall
-from webhook_sensor_app.refusal import Refusal
+from webhook_sensor_app.refusal import WAIT_SECONDS, Refusal
 
 log = structlog.get_logger(__name__)
 
-WAIT_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 5
 
 
@@ -62,7 +61,7 @@ class AuditTrail:
                 await database.run(
                     lambda connection: proxy_audit.end(connection, database.now(connection), write_id, status)
                 )
-        except Exception as error:  # noqa: BLE001 - see above
-            log.error(  # noqa: TRY400 - as above
+        except Exception as error:  # noqa: BLE001 - the write has been sent, and its answer must go out
+            log.error(  # noqa: TRY400 - the driver's traceback may hold the password here, too
                 "proxy_audit_not_completed", write_id=write_id, status=status, error=type(error).__name__
             )

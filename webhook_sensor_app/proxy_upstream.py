@@ -83,8 +83,8 @@ async def open_upstream(settings: Settings) -> AsyncIterator[Upstream]:
     if not settings.has_advoware:
         yield NotConfigured()
         return
-    # The receiver of webhooks does without an HTTP client; it costs 0.3 s and 20 MB.
-    from bitbylaw_pipeline.clients.advoware import Advoware  # noqa: PLC0415  # see above
+    # The receiver of webhooks does without an HTTP client.
+    from bitbylaw_pipeline.clients.advoware import Advoware  # noqa: PLC0415  # it costs 0.3 s and 20 MB
 
     cache = open_token_cache(settings)
     upstream: Upstream

@@ -8,10 +8,8 @@ from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.migrate import upgrade
 from bitbylaw_pipeline.inbox.schema import inbox_event, webhook, work
 from bitbylaw_pipeline.settings import Settings
+from webhook_sensor_app.refusal import WAIT_SECONDS
 from webhook_sensor_app.registrations import read_registrations
-
-WAIT_SECONDS = 1.0
-"""How long a request waits for the database before its sender is told to come again."""
 
 
 class StartRefused(Exception):

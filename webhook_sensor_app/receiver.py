@@ -19,9 +19,9 @@ from webhook_sensor_app.bodies import Bodies
 from webhook_sensor_app.credentials import Credentials
 from webhook_sensor_app.intake import Intake, random_event_id, take_changes, take_links
 from webhook_sensor_app.notices import read_changes, read_links
-from webhook_sensor_app.refusal import Refusal, unavailable
+from webhook_sensor_app.refusal import WAIT_SECONDS, Refusal, unavailable
 from webhook_sensor_app.registrations import Registrations
-from webhook_sensor_app.store import MAX_WAITING, WAIT_SECONDS, Store
+from webhook_sensor_app.store import MAX_WAITING, Store
 from webhook_sensor_app.wake_ups import WakeUps
 
 log = structlog.get_logger(__name__)

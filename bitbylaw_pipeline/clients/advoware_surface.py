@@ -15,7 +15,7 @@ from typing import Final
 # --- Addresses and token (H) ---------------------------------------------------------------------------------------
 
 CONFIGURATOR_PATH: Final = "/AdvonetConfigurator/api/Url"
-TOKEN_PATH: Final = "/api/v1/Token"  # noqa: S105 - a path
+TOKEN_PATH: Final = "/api/v1/Token"  # noqa: S105 - a path, no token
 TOKEN_LIFETIME_SECONDS: Final = 55 * 60.0
 """Where the answer names no end (M)."""
 

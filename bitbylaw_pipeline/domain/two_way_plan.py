@@ -141,14 +141,13 @@ def plan_link(
         return Nothing()
     if link.state is LinkState.TOMBSTONE:
         return _plan_tombstone(left, right, facts, policy, decided)
-    if isinstance(left, Gone) and isinstance(right, Gone):
-        return Bury()
     if isinstance(left, Record) and isinstance(right, Record):
         return plan_merge(link, left, right, facts, policy, decided)
     if isinstance(left, Record):
         return _plan_deletion(link, Side.RIGHT, left, facts, policy, decided)
-    assert isinstance(right, Record)  # noqa: S101  # the four cases are complete
-    return _plan_deletion(link, Side.LEFT, right, facts, policy, decided)
+    if isinstance(right, Record):
+        return _plan_deletion(link, Side.LEFT, right, facts, policy, decided)
+    return Bury()
 
 
 def plan_merge(

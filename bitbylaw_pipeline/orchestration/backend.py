@@ -42,12 +42,12 @@ class Backend(dg.ConfigurableResource[Any]):
 
     def open_runtime(self) -> "AbstractAsyncContextManager[Runtime]":
         """Everything a run needs: clients, queue, worker; closed when the block ends."""
-        from bitbylaw_pipeline.wiring import open_runtime  # noqa: PLC0415  # as above
+        from bitbylaw_pipeline.wiring import open_runtime  # noqa: PLC0415  # brings the clients
 
         return open_runtime(self.settings())
 
     def _open_database(self) -> Database:
-        from bitbylaw_pipeline.wiring import open_database  # noqa: PLC0415  # as above
+        from bitbylaw_pipeline.wiring import open_database  # noqa: PLC0415  # brings the clients
 
         return open_database(self.settings())
 

@@ -40,8 +40,7 @@ class EnvironmentStorage(DagsterSqliteStorage, ConfigurableClass):
         """PostgreSQL or SQLite, by the environment of the process that asks."""
         url = os.environ.get(POSTGRES_URL, "")
         if url:
-            # psycopg2 need not be there for SQLite.
-            from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415  # see above
+            from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415  # SQLite does without psycopg2
 
             storage = DagsterPostgresStorage(postgres_url=with_driver(url), inst_data=inst_data)
             if _is_daemon():
@@ -87,8 +86,8 @@ def _keep(*storages: object) -> None:
             # After a restart of the server a kept connection is dead: better found out before it is used.
             pool_pre_ping=True,
         )
-        # As Dagster's own optimize_for_webserver does, which knows no pre-ping.
-        storage._engine = engine  # noqa: SLF001  # see above
+        # Its own optimize_for_webserver knows no pre-ping.
+        storage._engine = engine  # noqa: SLF001  # as Dagster's own optimize_for_webserver does
 
 
 def with_driver(url: str) -> str:

@@ -132,8 +132,7 @@ async def _serve(servers: Mapping[str, LoopbackServer]) -> None:
     await asyncio.wait([running, started], return_when=asyncio.FIRST_COMPLETED)
     if not running.done():
         where = " ".join(f"{name}={server.url}" for name, server in servers.items())
-        # The line that a caller waits for.
-        print(f"sandbox ready {where}", flush=True)  # noqa: T201  # as above
+        print(f"sandbox ready {where}", flush=True)  # noqa: T201  # the line that a caller waits for
     await running
 
 

@@ -78,7 +78,7 @@ async def _judge(outage_watch: OutageWatch, error: SyncError) -> float | None:
         return await outage_watch.judge(error)
     except DatabaseUnavailable:
         return outage_watch.probe_seconds
-    except Exception as bug:  # noqa: BLE001  # as above
+    except Exception as bug:  # noqa: BLE001  # the judge's fault must not end it, either
         _fault_of_ours(bug)
         return None
 

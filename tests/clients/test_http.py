@@ -7,7 +7,6 @@ import contextlib
 import gzip
 import json
 import logging
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +27,7 @@ from bitbylaw_pipeline.domain.errors import (
     Unexpected,
     Unreachable,
 )
+from bitbylaw_pipeline.loopback import free_port
 from bitbylaw_pipeline.settings import SettingsError
 from tests.clients.wire_server import Handler, Received, Reply, WireServer, reply_json, wire_server
 
@@ -55,14 +55,6 @@ def error_of(handler: Handler | list[Reply], *, creates: bool = False, timeout: 
     with pytest.raises(SyncError) as caught:
         answer_to(handler, creates=creates, timeout=timeout)
     return caught.value
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_a_json_answer_comes_back_parsed() -> None:

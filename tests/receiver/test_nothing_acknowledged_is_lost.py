@@ -87,7 +87,7 @@ def test_a_database_that_restarts_costs_nothing_but_503(tmp_path: Path) -> None:
             for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
                 await asyncio.to_thread(server.stop, how)
                 refused = load.answers[503]
-                while load.answers[503] < refused + 20:  # noqa: ASYNC110 - as above
+                while load.answers[503] < refused + 20:  # noqa: ASYNC110 - the senders count
                     await asyncio.sleep(0.01)
                 await asyncio.to_thread(server.start)
                 await load.acknowledge(100)

@@ -20,7 +20,7 @@ from tests.receiver.deliveries import BY_SECRET, DOCUMENT_UPDATE, UPDATE, listed
 from tests.servers import RedisServer, postgres_server
 from webhook_sensor_app.app import create_app
 from webhook_sensor_app.receiver import BODIES_AT_ONCE
-from webhook_sensor_app.store import WAIT_SECONDS
+from webhook_sensor_app.refusal import WAIT_SECONDS
 
 BODY = listed("d1")
 

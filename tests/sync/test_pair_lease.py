@@ -84,7 +84,7 @@ def test_a_run_whose_lease_is_lost_stops(database: Database) -> None:
 def test_a_cancel_from_outside_stays_a_cancel(database: Database) -> None:
     """SIGTERM's cancel is passed on, and the pair is free again."""
 
-    async def main() -> bool:
+    async def main() -> None:
         is_inside = asyncio.Event()
 
         async def body() -> None:
@@ -94,30 +94,32 @@ def test_a_cancel_from_outside_stays_a_cancel(database: Database) -> None:
 
         task = asyncio.create_task(body())
         await is_inside.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        async with pair_lease(database, "a") as is_free:
-            return is_free
+        await _cancelled(task, database)
 
-    assert asyncio.run(main()) is True
+    asyncio.run(main())
 
 
 def test_a_cancel_while_the_lease_is_being_taken_leaves_the_pair_free(database: Database) -> None:
     """SIGTERM in the instant of the first statement: what the database did all the same is undone."""
 
-    async def main() -> bool:
-        async def body() -> None:
-            async with pair_lease(database, "a"):
-                await asyncio.sleep(30)
-
-        task = asyncio.create_task(body())
+    async def main() -> None:
+        task = asyncio.create_task(_hold_for_long(database))
         # One turn of the loop: the statement is on its way, and nothing more.
         await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        async with pair_lease(database, "a") as is_free:
-            return is_free
+        await _cancelled(task, database)
 
-    assert asyncio.run(main()) is True
+    asyncio.run(main())
+
+
+async def _hold_for_long(database: Database) -> None:
+    async with pair_lease(database, "a"):
+        await asyncio.sleep(30)
+
+
+async def _cancelled(task: asyncio.Task[None], database: Database) -> None:
+    """Cancels it, and sees that it ends by that and has left the pair free."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with pair_lease(database, "a") as is_free:
+        assert is_free

@@ -3,7 +3,7 @@
 fpdf2, Pillow and python-docx are imported where they are used: a production install has none of them.
 """
 
-# ruff: noqa: PLC0415  # see above
+# ruff: noqa: PLC0415  # a production install can import none of these
 
 from __future__ import annotations
 
