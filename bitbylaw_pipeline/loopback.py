@@ -1,4 +1,4 @@
-"""Ports of this machine alone, for what is started in order to be tried: the demo, the measurements."""
+"""This machine's own address, and free ports on it for what is started to be tried: the demo, the measurements."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def free_ports(count: int, among: range = _PORTS) -> list[int]:
     for port in secrets.SystemRandom().sample(among, len(among)):
         if len(found) == count:
             break
-        if _is_free(port):
+        if is_free(LOOPBACK, port):
             found.append(port)
     if len(found) < count:
         raise OSError(f"There are no {count} free ports between {among.start} and {among.stop}.")
@@ -31,11 +31,14 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+def is_free(host: str, port: int) -> bool:
+    """True if the port can be listened on. Raises PermissionError where this user may not."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
+        except PermissionError:
+            raise
         except OSError:
             return False
     return True

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bitbylaw_pipeline.bench.cpu_time import all_processes
 from bitbylaw_pipeline.bench.database_servers import BenchProblem, wait_until
-from bitbylaw_pipeline.loopback import free_ports
+from bitbylaw_pipeline.loopback import LOOPBACK, free_ports
 
 STOP_SECONDS = 90.0
 LEFTOVER_SECONDS = 20.0
@@ -121,7 +121,7 @@ def _answers(process: subprocess.Popen[bytes], port: int, path: str, folder: Pat
     if process.poll() is not None:
         last = (folder / "log").read_text("utf-8", "replace").strip().splitlines()[-3:]
         raise BenchProblem(f"A program ended with {process.returncode} at its start: {' / '.join(last)}")
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200

@@ -47,7 +47,7 @@ from bitbylaw_pipeline.demo.two_way_story import NEW_VALUES, TwoWayStory
 from bitbylaw_pipeline.demo.view import final_table, holdings, pairs, verdict_lines
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.logs import configure_process
-from bitbylaw_pipeline.loopback import free_ports
+from bitbylaw_pipeline.loopback import LOOPBACK, free_ports
 from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
 from bitbylaw_pipeline.sandbox.samples.matters import sample_firm
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document
@@ -103,7 +103,7 @@ def _stage(home: Path, folder: Path, ui_port: int | None) -> Stage:
     settings = with_key(demo_settings(home, ports), make=True)
     prepare_home(settings)
     write_env_file(home, settings, ports)
-    port = ui_port or (UI_PORT if is_free("127.0.0.1", UI_PORT) else other_ui)
+    port = ui_port or (UI_PORT if is_free(LOOPBACK, UI_PORT) else other_ui)
     services = Services(settings, port, folder, inherited=clean_environment(), working_folder=home)
     services.check_ports()
     return Stage(home, ports, settings, services)
@@ -133,7 +133,7 @@ def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
 
 def _is_up(ports: Ports) -> bool:
     return all(
-        fetch_status("127.0.0.1", port, "/sandbox/clock") == 200
+        fetch_status(LOOPBACK, port, "/sandbox/clock") == 200
         for port in (ports.espocrm, ports.xai, ports.advoware)
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bitbylaw_pipeline import loopback
 from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.cli.programs import Program
 from bitbylaw_pipeline.loopback import LOOPBACK
@@ -54,11 +55,6 @@ class Services:
                 raise Problem(
                     f"Port {port} is taken: stop what listens there, or choose another with {setting}."
                 )
-
-    def is_first_start(self) -> bool:
-        """True while Dagster's history has no tables yet (SQLite; with PostgreSQL, Dagster makes them in turn)."""
-        has_server = bool(self.settings.dagster_postgres_url.get_secret_value())
-        return not has_server and not (self.settings.home / "schedules" / "schedules.db").exists()
 
     def environment(self) -> dict[str, str]:
         """The inherited environment, and what Dagster and the runs must have from us."""
@@ -116,16 +112,10 @@ class Services:
 
 def is_free(host: str, port: int) -> bool:
     """True if the port can be listened on; raises NotUsable where this user may not."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except PermissionError:
-            raise NotUsable(f"Port {port} may not be opened by this user: choose one above 1023.") from None
-        except OSError:
-            return False
-    return True
+    try:
+        return loopback.is_free(host, port)
+    except PermissionError:
+        raise NotUsable(f"Port {port} may not be opened by this user: choose one above 1023.") from None
 
 
 def _listens(path: Path) -> Callable[[], bool]:

@@ -74,9 +74,6 @@ def running(
             programs.wait_until_ready(["code-server"], stop=stop)
             if not stop.is_set():
                 programs.start(services.webserver())
-                if services.is_first_start():
-                    # Both would make Dagster's tables at once: the second found half of them, and ended.
-                    programs.wait_until_ready(["ui"], stop=stop)
                 programs.start(services.daemon())
                 programs.wait_until_ready(stop=stop)
             try:

@@ -86,8 +86,8 @@ def _keep(*storages: object) -> None:
             # After a restart of the server a kept connection is dead: better found out before it is used.
             pool_pre_ping=True,
         )
-        # Its own optimize_for_webserver knows no pre-ping.
-        storage._engine = engine  # noqa: SLF001  # as Dagster's own optimize_for_webserver does
+        # Dagster's own optimize_for_webserver does the same, without the pre-ping.
+        storage._engine = engine  # noqa: SLF001  # there is no other way to give it one
 
 
 def with_driver(url: str) -> str:

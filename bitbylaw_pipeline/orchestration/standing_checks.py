@@ -58,7 +58,7 @@ class Finding:
 class Moment:
     """What a check looks at: the state database, its time (UTC epoch seconds), the settings.
 
-    What several checks need of it is read once a look: once a check made 36 statements a minute of four.
+    What several checks need of it is read once for all of them: each by itself made 36 statements a minute out of four.
     """
 
     conn: Connection

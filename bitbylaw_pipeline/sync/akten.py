@@ -91,8 +91,8 @@ class AktenSweep:
             del states[akte_id]
         changed = {key: state for key, state in states.items() if former.get(key) != state}
         await self.sides.store(list(changed.values()), HoldChanges(holds_of(found.contested)))
-        retried = [] if written.stopped_by else sorted(written.failed)
-        await hand_over(self.sides.database, PAIR, retried)
+        if written.stopped_by is None:
+            await hand_over(self.sides.database, PAIR, written.failed)
         seconds = self.clock() - started
         counts = {**_counts(found, states, written, len(changed), len(matters)), "calls": calls[0]}
         for doubt in found.contested:

@@ -16,7 +16,7 @@ from bitbylaw_pipeline.domain.akte_match import AkteLink, AkteRef, AkteState, Ak
 from bitbylaw_pipeline.domain.document import OwnerKey
 from bitbylaw_pipeline.domain.errors import NotFound, Unexpected
 from bitbylaw_pipeline.domain.two_way_state import HoldChanges
-from bitbylaw_pipeline.inbox import akte_states, collection_states, two_way_holds
+from bitbylaw_pipeline.inbox import akte_states, collection_states, two_way_holds, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 
 T = TypeVar("T")
@@ -63,11 +63,20 @@ class AktenSides:
         return await asyncio.to_thread(self.database.read, work)
 
     async def store(self, states: Sequence[AkteState], holds: HoldChanges) -> None:
-        """Commits states and holds together."""
+        """Commits states and holds, and wants the collections of newly tied matters: each tells its Akte."""
+        tied = {
+            state.owner_key
+            for state in states
+            if state.status is AkteStatus.LINKED and state.owner_key and state.collection_id
+        }
 
         def commit(connection: Connection) -> None:
             now = self.database.now(connection)
             akte_states.put_many(connection, now, states)
+            if tied:
+                work_queue.want(
+                    connection, now, "collections", sorted(tied), priority=work_queue.SWEEP_PRIORITY
+                )
             two_way_holds.replace_holds(connection, now, PAIR, holds)
 
         await self.database.run(commit)

@@ -111,10 +111,17 @@ class CollectionStream:
         permission = judge(owner, self.settings.xai_egress)
         if not permission.is_granted:
             return await self._withhold(owner, state, permission.ground)
-        if self._is_settled(owner, state):
-            if state is not None and state.permission_ground != permission.ground:
+        if state is not None and self._is_settled(owner, state):
+            # An Akte that was tied to the matter since: the partition shows it once it is materialized anew.
+            is_news = any(akte.updated_at > state.updated_at for akte in akten)
+            if is_news or state.permission_ground != permission.ground:
                 await self._save(replace(state, permission_ground=permission.ground))
-            return Outcome(str(key), Result.UNCHANGED, {**named, "collection_id": owner.collection_id or ""})
+            return Outcome(
+                str(key),
+                Result.UNCHANGED,
+                {**named, "collection_id": owner.collection_id or ""},
+                (COLLECTIONS,) if is_news else (),
+            )
         found = await self._search.find_or_create(owner, state)
         if found.wait is not None:
             return Outcome(str(key), Result.WAITING, {"waits_for": "listing at xAI"}, again_in=found.wait)

@@ -1,4 +1,4 @@
-"""One pass over a pair at a time: a short lease that is renewed while the pass goes on."""
+"""One run at a time on what a name stands for, a pair or its tasks: a short lease, renewed while the run goes on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
 log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 90.0
-"""How long a pass that was killed keeps the next one from starting."""
+"""How long a run that was killed keeps the next one from starting."""
 RENEW_SECONDS = 20.0
 
 
@@ -27,7 +27,7 @@ async def pair_lease(
     lease_seconds: float = LEASE_SECONDS,
     renew_seconds: float = RENEW_SECONDS,
 ) -> AsyncIterator[bool]:
-    """True while nobody else passes over the pair; Transient where the lease is lost in the middle of the body."""
+    """True while nobody else has the pair (or what else is named); Transient where the lease is lost in the body."""
     token = await _taken(database, pair, lease_seconds)
     if token is None:
         yield False

@@ -25,6 +25,7 @@ from bitbylaw_pipeline.sync.two_way_database import DatabaseLinkStore
 CONCURRENCY = 4
 """Links at work at once: Advoware's connector is a service on a server in the firm (`facts/advoware.md` 2)."""
 PASSES_A_DAY = 96
+"""As the schedule has it (`defs/advoware_pass.py`): where Advoware lists no parties each pass reads this part of them."""
 
 
 class Pair(StrEnum):
@@ -121,8 +122,6 @@ class Pairs:
 
     async def _linked_and_answered(self) -> tuple[frozenset[str], list[str]]:
         """The parties of Advoware that have a link, and those that a person has named in an answer to a hold."""
-        if self.advoware.lists_beteiligte:
-            return frozenset(), []
         snapshot = await self.store(Pair.BETEILIGTE).load(left_ids=())
         takes = [answer.take for of_one in snapshot.decisions.values() for answer in of_one.values()]
         named = [take.removeprefix("link:") for take in takes if take.startswith("link:")]

@@ -199,6 +199,15 @@ def test_each_akte_finds_its_matter_and_the_way_back(office: Office) -> None:
     assert found.updated_at == 1_700_000_000.0
     assert read(lambda c: akte_states.of_owner(c, f"{KLAGE}:k1")) == [state]
     assert read(lambda c: akte_states.of_number(c, 100)) == [state]
+    # The way back: the collection of the tied matter tells its Akte with its next pass; it is asked for that once.
+    wanted = read(lambda c: work_queue.get(c, "collections", f"{KLAGE}:k1"))
+    assert wanted is not None
+    assert wanted.wanted == 1
+    assert read(lambda c: work_queue.get(c, "collections", f"{INKASSO}:m1")) is None
+    office.sweep()
+    again = read(lambda c: work_queue.get(c, "collections", f"{KLAGE}:k1"))
+    assert again is not None
+    assert again.wanted == 1
     # A number that may be mistyped is told, and nothing else follows from it.
     assert first.counts["aktenzeichen_differ"] == 1
 

@@ -72,7 +72,7 @@ def put_file(world: World, collection_id: str, name: str = "Notiz.txt") -> str:
 
 
 def test_a_collection_tells_the_akte_of_its_matter(tmp_path: Path) -> None:
-    """From xAI back to Advoware: whoever looks at a collection's partition sees the Akte's id."""
+    """From xAI back to Advoware: the collection is made with the Akte's id in its metadata, and keeps it there."""
 
     async def story(world: World) -> None:
         matter = await world.new_matter()
@@ -81,6 +81,29 @@ def test_a_collection_tells_the_akte_of_its_matter(tmp_path: Path) -> None:
         made, again = await sync_owner(world, matter), await sync_owner(world, matter)
         assert (made.result, again.result) == (Result.SYNCED, Result.UNCHANGED)
         assert (made.facts["akte"], again.facts["akte"]) == ("17", "17")
+
+    in_world(tmp_path, story)
+
+
+def test_an_akte_that_is_tied_later_is_told_once(tmp_path: Path) -> None:
+    """A collection that was there first is materialized anew for it; after that its passes are quiet again."""
+
+    async def story(world: World) -> None:
+        matter = await world.new_matter()
+        made = await sync_owner(world, matter)
+        assert "akte" not in made.facts
+        world.clock.advance(60.0)
+        akte = AkteState("17", AkteStatus.LINKED, 100, key_of(matter), str(made.facts["collection_id"]))
+        now = world.clock()
+        await world.database.run(lambda conn: akte_states.put_many(conn, now, [akte]))
+        world.clock.advance(60.0)
+        told, again = await sync_owner(world, matter), await sync_owner(world, matter)
+        assert (told.result, told.assets, told.facts["akte"]) == (
+            Result.UNCHANGED,
+            ("xai/collections",),
+            "17",
+        )
+        assert (again.result, again.assets) == (Result.UNCHANGED, ())
 
     in_world(tmp_path, story)
 
