@@ -32,6 +32,22 @@ def test_what_is_edited_after_the_listing_is_not_deleted(gone: Side) -> None:
     asyncio.run(main())
 
 
+def test_what_is_deleted_on_both_sides_is_done_with() -> None:
+    """Nobody writes, nobody is asked, and the link ends: a later record with that id is another one."""
+
+    async def main() -> None:
+        world = World(in_step(2))
+        for side in Side:
+            world.user_deletes(side, "r1")
+        report = await world.run()
+        assert report is not None
+        assert (world.writes, report.holds) == ([], [])
+        (link,) = [link for link in await world.links() if link.left_id == "r1"]
+        assert link.state is LinkState.TOMBSTONE
+
+    asyncio.run(main())
+
+
 @settings_for(20)
 @given(side=SIDES, is_new=st.booleans())
 def test_what_a_system_really_kept_is_the_base(side: Side, is_new: bool) -> None:
