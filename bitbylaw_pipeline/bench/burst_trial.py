@@ -30,13 +30,20 @@ SHARED_CALLS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One burst: seconds to the last write-back, CPU seconds by process, calls and bytes by route."""
+    """One burst: seconds to the last write-back, CPU seconds by process, calls and bytes by route.
+
+    Raises BenchProblem for a burst that ended before it began.
+    """
 
     documents: int
     seconds: float
     cpu: Mapping[str, float]
     calls: Mapping[str, int]
     sent_bytes: int
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0:
+            raise BenchProblem(f"FAILED: the last write-back came {-self.seconds:.1f} s before the start.")
 
     @property
     def per_second(self) -> float:

@@ -93,6 +93,13 @@ def test_bursts_are_compared_only_if_they_made_the_same_calls() -> None:
             check_same_calls(Pair(theirs, ours))
 
 
+@pytest.mark.parametrize("seconds", [0.0, -3600.0])
+def test_a_burst_that_ends_before_it_begins_is_no_figure(seconds: float) -> None:
+    """Clocks that disagree end the measurement: their ratio would be near 1, and every aim met."""
+    with pytest.raises(BenchProblem, match="before the start"):
+        Trial(10, seconds, {}, {}, 0)
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(3.0, "3"), (0.4321, "0.43"), (12.34, "12.3"), (123.4, "123"), (1e9 + 0.5, "1000000000")],

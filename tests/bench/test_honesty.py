@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -85,6 +86,19 @@ def test_a_quiet_pass_over_parties_lists_each_side_once(tmp_path: Path) -> None:
     assert numbers["quiet pass: writes"] == 0
     assert numbers["quiet pass: requests"] == 3
     assert "1 x advoware GET /relay/api/v1/advonet/Beteiligte," in section["notes"][0]
+
+
+@pytest.mark.slow
+def test_each_measurement_begins_at_our_time() -> None:
+    """Whatever a measurement before it did to the stand-in's clock, whose times the ledger has."""
+
+    async def main() -> float:
+        async with running_sandbox() as sandbox:
+            await sandbox.control(sandbox.espocrm_url, "POST", "clock", {"advance": -3600.0})
+            await open_firm(sandbox)
+            return float((await sandbox.control(sandbox.espocrm_url, "GET", "clock"))["now"])
+
+    assert asyncio.run(main()) > time.time() - 600
 
 
 @pytest.mark.slow
