@@ -133,7 +133,7 @@ async def running_sandbox() -> AsyncIterator[Sandbox]:
     process = subprocess.Popen(  # noqa: ASYNC220  # once, before anything is measured
         [
             sys.executable, "-m", "bitbylaw_pipeline.sandbox.server",
-            "--espocrm-port", "0", "--xai-port", "0", "--advoware-port", "0",
+            "--espocrm-port", "0", "--xai-port", "0", "--advoware-port", "0", "--google-port", "0",
         ],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip

@@ -105,6 +105,7 @@ _STEPS: dict[str, Transform] = {
     "nospace": lambda text: "".join(text.split()),
     "phone": _phone,
     "nl": lambda text: text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n"),
+    "lines": lambda text: "\n".join(line.strip() for line in text.splitlines() if line.strip()),
     "minute": _cut_time(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d):\d\d(?:\.\d+)?(.*)$"),
     "second": _cut_time(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)\.\d+(.*)$"),
     "instant": _instant,

@@ -83,6 +83,10 @@ class FieldPolicy:
     bootstrap: Bootstrap = Bootstrap.HOLD
     eq: str = ""
     needs_approval: bool = False
+    is_born: bool = False
+    """One-way, and yet part of a record that is made on the side it comes from: typed there once, it is not lost."""
+    notes_drift: bool = False
+    """A change on the receiving side of a one-way unit is kept in the conflict log when it is put back."""
     transform: Transform = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -250,10 +254,13 @@ def _one_way(unit: Unit, left: Sight, right: Sight) -> UnitPlan:
     giver, taker = (left, right) if source is Side.LEFT else (right, left)
     if not giver.changed(unit) and not taker.changed(unit):
         return UnitPlan(unit, What.NOTHING)
-    if _agrees(unit, left, right):
+    # What the taker would never have stored itself does not agree: a name typed over a masked title must go.
+    if unit.same(taker.fields, taker.would_store(unit, taker.fields)) and _agrees(unit, left, right):
         return UnitPlan(unit, What.AGREE)
     if giver.changed(unit) or unit.policy.drift is Drift.RESTORE:
-        return _copied(unit, left, right, source)
+        plan = _copied(unit, left, right, source)
+        is_drift = unit.is_in(taker.base) and taker.changed(unit) and unit.policy.notes_drift
+        return replace(plan, conflict=source.value) if is_drift and plan.what is What.WRITE else plan
     return UnitPlan(unit, What.NOTHING)
 
 

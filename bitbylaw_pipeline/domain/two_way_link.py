@@ -31,13 +31,18 @@ class Record:
     """A version that is certain to move with the next change; None while that is not certain."""
     readonly_fields: frozenset[str] = frozenset()
     """What cannot be written on this very record, beside what its system never takes."""
+    can_delete: bool = True
+    """False where a person has to delete this very record (an appointment that others are invited to)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a record held when all of it was agreed, and its stamp then: with that stamp it need not be read again."""
+    """What a linked record held when it was last agreed; with the same stamp it need not be read again.
 
-    stamp: str
+    `stamp` is None where not all of it was agreed, or no version was certain to move.
+    """
+
+    stamp: str | None
     fields: Fields
 
 
@@ -60,6 +65,8 @@ class Observation:
     covers: Callable[[str], bool] = lambda _: True
     is_pointwise: bool = False
     """Each record was read by itself: what is in `gone` has been confirmed already."""
+    reads_beyond: bool = False
+    """What is not covered can be read by itself: that is done where its counterpart has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +148,17 @@ class Policy:
     approved_deletes: Mapping[Side, int] = field(default_factory=dict)
     holds_unmatched_bootstrap: bool = True
     undelete: Undelete = Undelete.RECREATE
+    notes_restore: bool = False
+    """A record that is made anew because it may not be deleted there is noted in the conflict log."""
     told: frozenset[str] = frozenset()
     """Reasons for withholding a record that a person has to hear of."""
     quarantine_after: int = 5
     update_guard: Guard | None = None
+    variant: Callable[[Fields], Policy | None] | None = None
+    """The policy for one record, by its fields on the left (gone there: by its base), where it is not this one.
+
+    Variants differ in directions and in what a deletion means; equivalences, units and guards are this policy's.
+    """
     units: dict[frozenset[str], list[Unit]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -153,6 +167,10 @@ class Policy:
     def field(self, name: str) -> FieldPolicy:
         """The policy of that field."""
         return self.fields.get(name, self.default)
+
+    def of(self, fields: Fields) -> Policy:
+        """The policy for a record with these fields on the left."""
+        return (self.variant(fields) if self.variant is not None else None) or self
 
     def on_delete(self, side: Side) -> DeleteRule:
         """What becomes of the counterpart when a record is gone on that side."""

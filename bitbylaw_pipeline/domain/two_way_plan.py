@@ -174,15 +174,41 @@ def plan_merge(
 
 def payload(record: Record, target: SideFacts, policy: Policy, side: Side) -> dict[str, Any]:
     """What a new counterpart on `side` is made with: every readable unit that may travel there, empty ones too."""
-    against = Direction.TO_RIGHT if side is Side.LEFT else Direction.TO_LEFT
+    against = _against(side)
     allowed = target.capabilities.create_fields
     chosen: dict[str, Any] = {}
     for unit in units_of(policy, record.fields):
-        if unit.policy.direction is against:
+        if unit.policy.direction is against and not unit.policy.is_born:
             continue
         if allowed is None or set(unit.fields) <= allowed:
             chosen |= {name: target.put(name, record.fields[name]) for name in unit.fields}
     return chosen
+
+
+def last_words(link: Link, target: SideFacts, policy: Policy, side: Side) -> dict[str, Any]:
+    """What a record made anew on `side` gets of the units that come from there (`is_born`): the values last agreed."""
+    base, allowed = link.base(side), target.capabilities.create_fields
+    return {
+        name: target.put(name, base[name])
+        for unit in units_of(policy, base)
+        if unit.policy.is_born
+        and unit.policy.direction is _against(side)
+        and (allowed is None or set(unit.fields) <= allowed)
+        for name in unit.fields
+    }
+
+
+def agreed_source(origin: Record, fields: Fields, policy: Policy, side: Side) -> dict[str, Any]:
+    """What the origin of a new record on `side` counts as having agreed to: not what only comes from there."""
+    return {
+        name: origin.fields[name]
+        for name in fields
+        if name in origin.fields and policy.field(name).direction is not _against(side)
+    }
+
+
+def _against(side: Side) -> Direction:
+    return Direction.TO_RIGHT if side is Side.LEFT else Direction.TO_LEFT
 
 
 def with_stamps(link: Link, left: Record, right: Record, policy: Policy) -> Link:
@@ -220,10 +246,9 @@ def task(side: Side, op: str, fields: list[str]) -> str:
 
 def is_edited(link: Link, survivor: Record, side: Side, policy: Policy) -> bool:
     """True if a field that travels away from `side` differs there from what was agreed."""
-    against = Direction.TO_LEFT if side is Side.LEFT else Direction.TO_RIGHT
     base = link.base(side)
     return any(
-        unit.policy.direction is not against and _differs(unit, survivor.fields, base)
+        unit.policy.direction is not _against(side.other) and _differs(unit, survivor.fields, base)
         for unit in units_of(policy, survivor.fields)
     )
 
@@ -248,34 +273,38 @@ def _plan_deletion(
 ) -> LinkPlan:
     alive = gone.other
     if "record" in decided:
-        return _restore(gone, facts) if decided["record"] is alive else _remove(alive, facts)
+        return _restore(gone, facts) if decided["record"] is alive else _remove(survivor, alive, facts)
     if not link.has_base:
         return Held("no_base_delete")
     if is_edited(link, survivor, alive, policy):
-        return _edit_against_deletion(gone, facts, policy)
+        return _edit_against_deletion(gone, survivor, facts, policy)
     match policy.on_delete(gone):
         case DeleteRule.PROPAGATE:
-            return _remove(alive, facts)
+            return _remove(survivor, alive, facts)
         case DeleteRule.RESTORE:
-            return _restore(gone, facts)
+            return _restore(gone, facts, conflict=policy.notes_restore)
         case DeleteRule.UNLINK:
             return Unlink(gone)
         case DeleteRule.HOLD:
             return Held("delete_policy_hold")
 
 
-def _edit_against_deletion(gone: Side, facts: Mapping[Side, SideFacts], policy: Policy) -> LinkPlan:
+def _edit_against_deletion(
+    gone: Side, survivor: Record, facts: Mapping[Side, SideFacts], policy: Policy
+) -> LinkPlan:
     match policy.edit_vs_delete:
         case EditVsDelete.EDIT_WINS:
             return _restore(gone, facts, conflict=True)
         case EditVsDelete.DELETE_WINS:
-            return _remove(gone.other, facts, conflict=True)
+            return _remove(survivor, gone.other, facts, conflict=True)
         case EditVsDelete.HOLD:
             return Held("edit_vs_delete", conflict="edit_vs_delete")
 
 
-def _remove(side: Side, facts: Mapping[Side, SideFacts], *, conflict: bool = False) -> LinkPlan:
-    if not facts[side].capabilities.delete:
+def _remove(
+    survivor: Record, side: Side, facts: Mapping[Side, SideFacts], *, conflict: bool = False
+) -> LinkPlan:
+    if not (facts[side].capabilities.delete and survivor.can_delete):
         return Held(task(side, "delete", []))
     return Remove(side, conflict)
 

@@ -1,6 +1,7 @@
 """The stand-ins as one process, or in a thread for tests.
 
-    python -m bitbylaw_pipeline.sandbox.server --espocrm-port 8181 --xai-port 8182 --advoware-port 8183
+    python -m bitbylaw_pipeline.sandbox.server --espocrm-port 8181 --xai-port 8182 --advoware-port 8183 \\
+        --google-port 8184
 
 On xAI's port, api.x.ai is below `/api` and management-api.x.ai below `/management`; on Advoware's the vendor's hosts
 are below `/configurator`, `/security` and `/relay`.
@@ -13,8 +14,10 @@ import asyncio
 import contextlib
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bitbylaw_pipeline.sandbox.advoware import AdvowareSandbox
@@ -22,6 +25,8 @@ from bitbylaw_pipeline.sandbox.advoware import create_app as create_advoware
 from bitbylaw_pipeline.sandbox.espocrm.app import EspoSandbox
 from bitbylaw_pipeline.sandbox.espocrm.app import create_app as create_espocrm
 from bitbylaw_pipeline.sandbox.espocrm.seeding import SYNC_API_KEY, seed
+from bitbylaw_pipeline.sandbox.google import GoogleSandbox
+from bitbylaw_pipeline.sandbox.google import create_app as create_google
 from bitbylaw_pipeline.sandbox.serving import (
     LoopbackServer,
     loop_factory,
@@ -47,8 +52,9 @@ _SETTINGS = (
 class RunningSandbox:
     """Where the stand-ins listen and the keys they take, under the names of the settings, and the apps themselves.
 
-    `espocrm_url`, `xai_url` and `advoware_url` are the servers' roots (for `/sandbox/...`); no URL ends in a slash.
-    `advoware_settings` has the settings of the Advoware client by the names of their fields.
+    `espocrm_url`, `xai_url`, `advoware_url` and `google_url` are the servers' roots (for `/sandbox/...`); no URL ends
+    in a slash. `advoware_settings` and `google_settings` have the settings of those clients by the names of their
+    fields; the key file that Google's name is gone when the stand-ins stop.
     """
 
     espocrm_url: str
@@ -64,6 +70,9 @@ class RunningSandbox:
     advoware_url: str
     advoware_settings: Mapping[str, str]
     advoware: AdvowareSandbox
+    google_url: str
+    google_settings: Mapping[str, str]
+    google: GoogleSandbox
 
     @property
     def settings(self) -> dict[str, str]:
@@ -84,19 +93,26 @@ def running_sandbox(
     xai_switches: Mapping[str, Any] | None = None,
     advoware_seed: Mapping[str, Any] | None = None,
     advoware_switches: Mapping[str, Any] | None = None,
+    google_seed: Mapping[str, Any] | None = None,
+    google_switches: Mapping[str, Any] | None = None,
 ) -> Iterator[RunningSandbox]:
     """All stand-ins in a thread on free loopback ports, stopped at the end of the block.
 
-    They are empty but for `espocrm_seed` (such as `samples.seed.seed_document()`) and `advoware_seed` (such as
-    `samples.advoware.advoware_seed_document()`).
+    They are empty but for `espocrm_seed` (such as `samples.seed.seed_document()`), `advoware_seed` (such as
+    `samples.advoware.advoware_seed_document()`) and `google_seed` (`google.seeding.Seeding.seed`).
     """
     espocrm, xai = create_espocrm(espocrm_version), create_xai(xai_switches)
-    advoware = create_advoware(advoware_switches)
+    advoware, google = create_advoware(advoware_switches), create_google(google_switches)
     if espocrm_seed is not None:
         seed(espocrm.espo, dict(espocrm_seed))
     if advoware_seed is not None:
         advoware.seed(advoware_seed)
-    with serving(espocrm, xai, advoware) as (espocrm_url, xai_url, advoware_url):
+    if google_seed is not None:
+        google.seed(google_seed)
+    with (
+        tempfile.TemporaryDirectory(prefix="bitbylaw-google-") as folder,
+        serving(espocrm, xai, advoware, google) as (espocrm_url, xai_url, advoware_url, google_url),
+    ):
         yield RunningSandbox(
             espocrm_url=espocrm_url,
             espocrm_api_base_url=f"{espocrm_url}/api/v1",
@@ -111,6 +127,9 @@ def running_sandbox(
             advoware_url=advoware_url,
             advoware_settings=advoware.settings(advoware_url),
             advoware=advoware,
+            google_url=google_url,
+            google_settings=google.settings(google_url, Path(folder)),
+            google=google,
         )
 
 
@@ -142,6 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--espocrm-port", type=int, default=8181, help="0: a free port")
     parser.add_argument("--xai-port", type=int, default=8182, help="0: a free port")
     parser.add_argument("--advoware-port", type=int, default=8183, help="0: a free port")
+    parser.add_argument("--google-port", type=int, default=8184, help="0: a free port")
     parser.add_argument("--espocrm-version", default=DEFAULT_ESPOCRM_VERSION)
     options = parser.parse_args(arguments)
     try:
@@ -149,6 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
             "espocrm": loopback_server(create_espocrm(options.espocrm_version), options.espocrm_port),
             "xai": loopback_server(create_xai(), options.xai_port),
             "advoware": loopback_server(create_advoware(), options.advoware_port),
+            "google": loopback_server(create_google(), options.google_port),
         }
     except OSError as error:
         print(f"The sandbox cannot listen: {error.strerror}. Choose other ports.", file=sys.stderr)  # noqa: T201  # a command

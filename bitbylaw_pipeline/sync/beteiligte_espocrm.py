@@ -92,6 +92,7 @@ class EspoBeteiligteSide:
                 record_id, one.fields, modified_at=_modified_at(one.stamp), version=_version(one.stamp)
             )
             for record_id, one in known.items()
+            if one.stamp is not None
         }
         # Every stamp was taken of a change that was old enough then: each of them may be relied on.
         found = await self._records.list_beteiligte(settled, settled_before="9999")

@@ -96,6 +96,7 @@ class CaseSystem:
             withheld=dict.fromkeys(told.get("withheld", ()), "withheld"),
             complete=bool(told.get("complete", True)),
             covers=(lambda _: True) if covered is None else (lambda row_id: row_id in covered),
+            reads_beyond=bool(told.get("reads_beyond", False)),
         )
 
     async def get(self, record_id: str) -> Record | None:

@@ -62,6 +62,16 @@ class LinkWork:
     result: LinkResult
     holds: list[Hold] = field(default_factory=list)
 
+    @property
+    def policy(self) -> Policy:
+        """The policy for this very record."""
+        left, right = self.presence[Side.LEFT], self.presence[Side.RIGHT]
+        if isinstance(left, Record):
+            return self.bench.policy.of(left.fields)
+        if self.link.base_left or not isinstance(right, Record):
+            return self.bench.policy.of(self.link.base_left)
+        return self.bench.policy.of(right.fields)
+
     async def store(self, link: Link, **changes: Any) -> None:
         """Commits the link, with the other `changes` of the same transaction; raises LinkChanged if overtaken."""
         (self.link,) = await self.bench.store.commit(Changes(links=(link,), **changes))

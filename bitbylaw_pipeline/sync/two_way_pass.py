@@ -41,7 +41,7 @@ class LinkPass(LinkWork):
         """What the link needs now, with refused values and a person's decisions taken into account."""
         bench = self.bench
         left, right = self.presence[Side.LEFT], self.presence[Side.RIGHT]
-        plan = plan_link(self.link, left, right, bench.facts, bench.policy, self._decided(left, right))
+        plan = plan_link(self.link, left, right, bench.facts, self.policy, self._decided(left, right))
         if not isinstance(plan, MergeFields):
             return plan
         tasks = dict(plan.tasks)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.domain.three_way import Side
-from bitbylaw_pipeline.domain.two_way_link import Hold, Link, LinkState
+from bitbylaw_pipeline.domain.two_way_link import Hold, Link, LinkState, Record
 from bitbylaw_pipeline.domain.two_way_plan import (
     GONE,
     UNKNOWN,
@@ -16,6 +16,7 @@ from bitbylaw_pipeline.domain.two_way_plan import (
     Presence,
     Remove,
     Unknown,
+    is_edited,
 )
 from bitbylaw_pipeline.sync.two_way_pass import LinkPass
 from bitbylaw_pipeline.sync.two_way_report import LinkResult
@@ -68,12 +69,23 @@ async def _presence(run: Run, link: Link, side: Side, empty: frozenset[Side]) ->
     if record_id in seen.withheld:
         return UNKNOWN
     if not (record_id in seen.gone or (seen.complete and seen.covers(record_id))):
-        return UNKNOWN
+        return await _beyond(run, link, side, record_id) if seen.reads_beyond else UNKNOWN
     if side in empty:
         run.holds.append(Hold(link.link_id, "side_empty", link.link_id))
         return UNKNOWN
     # Listings lie: a partial one has cost others half of their data. The confirming read is never skipped.
     return await _confirmed(run, link, side, record_id)
+
+
+async def _beyond(run: Run, link: Link, side: Side, record_id: str) -> Presence:
+    """A record outside of what was looked at, if its counterpart has changed; that it is not there means nothing."""
+    other = run.observed[side.other].items.get(link.id(side.other) or "")
+    if other is None or not other.is_in_scope:
+        return UNKNOWN
+    if not is_edited(link, other, side.other, run.bench.policy):
+        return UNKNOWN
+    found = await _confirmed(run, link, side, record_id)
+    return found if isinstance(found, Record) else UNKNOWN
 
 
 async def _confirmed(run: Run, link: Link, side: Side, record_id: str) -> Presence:

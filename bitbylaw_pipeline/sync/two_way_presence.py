@@ -11,7 +11,7 @@ from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import Conflict as ConflictRow
 from bitbylaw_pipeline.domain.two_way_link import Intent, LinkState, LogEntry, Record
 from bitbylaw_pipeline.domain.two_way_match import create_key
-from bitbylaw_pipeline.domain.two_way_plan import Held, Recreate, Remove, payload
+from bitbylaw_pipeline.domain.two_way_plan import Held, Recreate, Remove, agreed_source, last_words, payload
 from bitbylaw_pipeline.domain.two_way_state import Changes, LinkChanged
 from bitbylaw_pipeline.sync.two_way_adapter import Taken
 from bitbylaw_pipeline.sync.two_way_conflicts import presence_conflict
@@ -84,11 +84,15 @@ async def create(
 ) -> bool:
     """Makes the counterpart of `origin` on `side`; True if the link should be planned once more."""
     bench, adapter = work.bench, work.bench.adapters[side]
-    fields = payload(origin, bench.facts[side], bench.policy, side)
+    policy = work.policy
+    fields = {
+        **payload(origin, bench.facts[side], policy, side),
+        **last_words(work.link, bench.facts[side], policy, side),
+    }
     key = create_key(side.other, origin.id, generation)
     intent = Intent(
         "create", bench.new_nonce(), side=side, key=key, payload=fields,
-        source={name: origin.fields[name] for name in fields}, seen=bench.seen[side].number,
+        source=agreed_source(origin, fields, policy, side), seen=bench.seen[side].number,
     )  # fmt: skip
     entry = LogEntry(work.link.link_id, side, "create", tuple(sorted(fields)), {}, intent.nonce)
     begun = replace(work.link, gen=generation, intent=intent, lease_until=work.lease_until())

@@ -233,14 +233,14 @@ class Reconciler:
     def _note_stamps(self, run: Run, one: LinkPass) -> None:
         left, right = one.presence[Side.LEFT], one.presence[Side.RIGHT]
         if isinstance(left, Record) and isinstance(right, Record):
-            stamped = with_stamps(one.link, left, right, self._policy)
+            stamped = with_stamps(one.link, left, right, one.policy)
             if stamped != one.link and not one.link.refusals:
                 run.stamped.append(stamped)
 
     async def _create(self, run: Run, side: Side, record_id: str) -> None:
         record, target = run.observed[side].items[record_id], side.other
         subject = link_id_of(side, record_id)
-        if target not in self._policy.creates:
+        if target not in self._policy.of(record.fields).creates:
             return
         if not self._adapters[target].capabilities.create:
             run.holds.append(Hold(subject, task(target, "create", []), side=side, record_id=record_id))
@@ -311,6 +311,6 @@ def _settled(snapshot: Snapshot, side: Side) -> dict[str, Settled]:
     found = {}
     for link in snapshot.links:
         record_id, stamp = link.id(side), link.ver_left if side is Side.LEFT else link.ver_right
-        if record_id is not None and stamp is not None and link.intent is None:
-            found[record_id] = Settled(stamp, link.base(side))
+        if record_id is not None:
+            found[record_id] = Settled(stamp if link.intent is None else None, link.base(side))
     return found

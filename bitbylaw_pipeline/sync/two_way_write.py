@@ -58,7 +58,7 @@ def _advanced_without_write(work: LinkWork, plan: MergeFields, left: Record, rig
             for told in ("left", "right", "logged"):
                 refusals.pop(f"{told}:{one.unit.name}", None)
     agreed = replace(work.link, base_left=base_left, base_right=base_right, refusals=refusals)
-    return with_stamps(agreed, left, right, work.bench.policy)
+    return with_stamps(agreed, left, right, work.policy)
 
 
 def _intent(work: LinkWork, plan: MergeFields, left: Record, right: Record) -> Intent:

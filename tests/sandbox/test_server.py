@@ -47,17 +47,20 @@ def test_running_sandbox_serves_all_stand_ins_on_free_ports() -> None:
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_the_process_says_where_it_listens_and_stops_cleanly(stop: signal.Signals) -> None:
     """One line when ready, exit code 0 and nothing on stderr after SIGTERM or SIGINT, even with a client connected."""
-    command = [*COMMAND, "--espocrm-port", "0", "--xai-port", "0", "--advoware-port", "0"]
+    ports = [part for name in ("espocrm", "xai", "advoware", "google") for part in (f"--{name}-port", "0")]
+    command = [*COMMAND, *ports]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.fullmatch(
-            r"sandbox ready espocrm=(http://\S+) xai=(http://\S+) advoware=(http://\S+)\n", line
+            r"sandbox ready espocrm=(http://\S+) xai=(http://\S+) advoware=(http://\S+) google=(http://\S+)\n",
+            line,
         )
         assert found is not None, line
         with httpx.Client(base_url=found[2]) as client:
             assert client.get("/sandbox/state").json() == {"files": [], "collections": []}
             assert httpx.get(f"{found[3]}/sandbox/state").json()["beteiligte"] == []
+            assert httpx.get(f"{found[4]}/sandbox/state").json()["calendars"] == []
             process.send_signal(stop)
             out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")

@@ -134,7 +134,8 @@ class WatchedSystem:
 
     async def create(self, key: str, fields: Fields, nonce: str, origin: Record) -> Record | Taken:
         """See Adapter."""
-        self._check_may_leave(fields)
+        # A record made anew, or made where its title comes from, has what only comes from there too.
+        assert all(self._world.policy.field(name).direction is not Direction.IGNORE for name in fields)
         self._world.boundaries.pass_one()
         made = await self.inner.create(key, fields, nonce, origin)
         if isinstance(made, Record):
@@ -149,7 +150,9 @@ class WatchedSystem:
         self._check_may_leave(patch)
         for name, value in patch.items():
             canonical = self._world.policy.field(name).canonical
-            assert canonical(value) != canonical(expected.fields[name]), "a write that changes nothing"
+            assert canonical(self.put(name, value)) != canonical(expected.fields[name]), (
+                "a write that changes nothing"
+            )
         before = self._before(expected)
         self._world.boundaries.pass_one()
         echo = await self.inner.update(expected, patch, nonce)

@@ -16,6 +16,9 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "window": ("overlap", "start"),
     "shared_termine": ("rows", "joined"),
     "single_day_datum_bis": ("date", "none"),
+    "everybody": ("apart", "included"),
+    "repeated_hour": ("first", "kept"),
+    "termin_stamp": ("server", "sent"),
 }
 
 
@@ -51,6 +54,9 @@ class Switches:
     | ignored_parameters | [] | query parameters of the lists that are not looked at |
     | shared_termine | rows, joined | a list shows a Termin of several employees as a row each, or as one row |
     | single_day_datum_bis | date, none | general surface: `datumBis` of a Termin of one day |
+    | everybody | apart, included | whether an employee's list holds the Termine of everybody too |
+    | repeated_hour | first, kept | ActiveSync: the two equal hours of a night are one, or are told apart |
+    | termin_stamp | server, sent | ZuletztGeaendertAm is the server's time, or what a POST or PUT says |
     """
 
     connector: str = "online"
@@ -79,6 +85,9 @@ class Switches:
     ignored_parameters: list[str] = field(default_factory=list)
     shared_termine: str = "rows"
     single_day_datum_bis: str = "date"
+    everybody: str = "apart"
+    repeated_hour: str = "first"
+    termin_stamp: str = "server"
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Turn some switches, all or none. Raises ValueError with one sentence for an unknown name or value."""

@@ -79,11 +79,11 @@ class ActiveSync:
 
     def shown(self, row: Row, switches: Switches) -> Row:
         """See `TerminForm`."""
-        del switches
-        begin = begin_of(row)
+        keeps_fold = switches.repeated_hour == "kept"
+        begin = begin_of(row).replace(fold=row["vonFold"] if keeps_fold else 0)
         # The end's offset is that of DatumBis. For a series that is the last day, perhaps in summer while the
         # first is in winter: then UhrzeitBis is off by the hour between them, as in the real system.
-        end_clock = time.fromisoformat(row["uhrzeitBis"])
+        end_clock = time.fromisoformat(row["uhrzeitBis"]).replace(fold=row["bisFold"] if keeps_fold else 0)
         end = to_utc(date.fromisoformat(row["datumBis"]), end_clock)
         reminder = row["erinnerungsDatum"]
         return {

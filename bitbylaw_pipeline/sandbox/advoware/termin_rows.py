@@ -33,12 +33,14 @@ def common_fields(given: Mapping[str, Any]) -> Row:
 
 
 def time_fields(begin: datetime, has_time: bool, end_day: date, end_time: time) -> Row:
-    """Begin and end as stored, from Berlin's wall time."""
+    """Begin and end as stored, from Berlin's wall time, and of two equal ones in a night in autumn which one."""
     return {
         "datum": begin.date().isoformat(),
         "uhrzeitVon": begin.time().isoformat("seconds") if has_time else None,
         "datumBis": end_day.isoformat(),
         "uhrzeitBis": end_time.isoformat("seconds"),
+        "vonFold": begin.fold,
+        "bisFold": end_time.fold,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,7 +17,13 @@ from bitbylaw_pipeline.sandbox.advoware.exchange import (
 from bitbylaw_pipeline.sandbox.advoware.moments import parse_day
 from bitbylaw_pipeline.sandbox.advoware.store import FIRST_FRNR, Row, Store
 from bitbylaw_pipeline.sandbox.advoware.termin_forms import ActiveSync, General, TerminForm
-from bitbylaw_pipeline.sandbox.advoware.termin_rows import JOURNEYS, is_in_window, owners, synthetic_rows
+from bitbylaw_pipeline.sandbox.advoware.termin_rows import (
+    JOURNEYS,
+    NOBODY,
+    is_in_window,
+    owners,
+    synthetic_rows,
+)
 
 
 class Termine:
@@ -53,14 +59,19 @@ class Termine:
             raise not_found()
         match request.method:
             case "POST":
-                return Answer(self._add(form.read(request.json_object()))["frNr"])
+                body = request.json_object()
+                row = self._add(self._cut(form.read(body)))
+                self._stamp(row, body)
+                return Answer(row["frNr"])
             case "GET":
                 number = self._parameter(request, "frnr")
                 return self._list(request, form) if number is None else self._one(number, form)
             case "PUT":
                 row = self._writable(request)
-                row.update(form.read(request.json_object()))
+                body = request.json_object()
+                row.update(self._cut(form.read(body)))
                 self._store.touch(row)
+                self._stamp(row, body)
                 shown = self._shown(row, form)
                 return Answer([shown] if self._store.switches.wraps_in_list else shown)
             case "DELETE":
@@ -77,6 +88,15 @@ class Termine:
         store.termine[row["frNr"]] = row
         return row
 
+    def _cut(self, fields: Row) -> Row:
+        limit = self._store.switches.truncate_at
+        return fields | {name: fields[name][:limit] for name in ("text", "notiz", "ort") if limit}
+
+    def _stamp(self, row: Row, body: Mapping[str, Any]) -> None:
+        sent = body.get("ZuletztGeaendertAm") or body.get("zuletztGeaendertAm")
+        if self._store.switches.termin_stamp == "sent" and isinstance(sent, str):
+            row["zuletztGeaendertAm"] = sent
+
     def _list(self, request: Request, form: TerminForm) -> Answer:
         switches = self._store.switches
         try:
@@ -87,7 +107,8 @@ class Termine:
         answer = []
         for row in self._in_window(first, last):
             shares = [{**row, "anwalt": owner} for owner in owners(row)] if "," in row["anwalt"] else [row]
-            wanted = [share for share in shares if kuerzel is None or kuerzel in owners(share)]
+            names = {kuerzel, NOBODY} if switches.everybody == "included" else {kuerzel}
+            wanted = [share for share in shares if kuerzel is None or names & set(owners(share))]
             if wanted and switches.shared_termine == "joined":
                 wanted = [row]
             answer += [self._shown(share, form) for share in wanted]

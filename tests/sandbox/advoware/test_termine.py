@@ -255,3 +255,45 @@ def test_answers_to_post(firm: Any) -> None:
     made = firm.json("POST", "Termine", json=body)
     assert (made["text"], made["uhrzeitVon"]) == ("A", None)
     assert firm.json("POST", "TermineActiveSync", json={"Datum": "2026-03-09T08:00:00Z"}) == made["frNr"] + 1
+
+
+def test_the_two_equal_hours_of_a_night_may_be_told_apart(firm: Any) -> None:
+    """The second half past two is the first again, or kept by the switch until the general surface writes it."""
+    sent = {"Datum": "2026-10-25T01:30:00Z", "DatumBis": "2026-10-25T01:45:00Z", "UhrzeitBis": "01:45:00"}
+    number = firm.json("POST", "TermineActiveSync", json=sent)
+    assert (one(firm, number)["Datum"], one(firm, number)["UhrzeitBis"]) == (
+        "2026-10-25T00:30:00Z",
+        "00:45:00",
+    )
+    firm.switch(repeated_hour="kept")
+    kept = one(firm, number)
+    assert {name: kept[name] for name in sent} == sent
+    (row,) = firm.json("GET", "Termine", params={"frnr": number})
+    assert (row["uhrzeitVon"], row["uhrzeitBis"]) == ("02:30:00", "02:45:00")
+    firm.json("PUT", f"Termine?frnr={number}", json=row)
+    assert one(firm, number)["Datum"] == "2026-10-25T00:30:00Z"
+
+
+def test_an_employees_list_may_hold_everybodys_termine(firm: Any) -> None:
+    """Apart by default; the list of everybody never holds an employee's."""
+    seed(firm, {}, {"frNr": 501, "anwalt": "ALLE"}, {"frNr": 502, "anwalt": "MW"})
+    assert numbers(firm.json("GET", "Termine", params={"kuerzel": "PM"})) == [500]
+    firm.switch(everybody="included")
+    assert numbers(firm.json("GET", "Termine", params={"kuerzel": "PM"})) == [500, 501]
+    assert numbers(firm.json("GET", "Termine", params={"kuerzel": "Allgemein"})) == [501]
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_texts_may_be_cut_and_the_stamp_be_the_clients(firm: Any, surface: str) -> None:
+    """A text too long is cut without a word; ZuletztGeaendertAm is then what was sent, if anything was."""
+    seed(firm, {})
+    stamp = "zuletztGeaendertAm" if surface == "Termine" else "ZuletztGeaendertAm"
+    (row,) = firm.json("GET", surface)
+    firm.switch(truncate_at=4, termin_stamp="sent")
+    firm.json("PUT", f"{surface}?frnr=500", json={**row, stamp: "2026-01-02T03:04:05Z"})
+    after = one(firm)
+    assert (after["Text"], after["ZuletztGeaendertAm"]) == ("Verh", "2026-01-02T03:04:05Z")
+    firm.json(
+        "PUT", f"{surface}?frnr=500", json={name: value for name, value in row.items() if name != stamp}
+    )
+    assert one(firm)["ZuletztGeaendertAm"] == "2026-03-08T20:00:00.2500007Z"

@@ -1,0 +1,124 @@
+"""Opens the engine of one employee's appointments: Advoware on the left, the employee's own calendar on the right."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from bitbylaw_pipeline.clients.advoware_termine import Termine
+from bitbylaw_pipeline.clients.google import Google
+from bitbylaw_pipeline.clients.google_connection import CalendarUser
+from bitbylaw_pipeline.domain.errors import Permanent
+from bitbylaw_pipeline.domain.termin_kind import FristRule
+from bitbylaw_pipeline.domain.termin_times import BERLIN
+from bitbylaw_pipeline.domain.three_way import Side
+from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.sync.pair_lease import pair_lease
+from bitbylaw_pipeline.sync.termine_advoware import AdvowareTermineSide, Window
+from bitbylaw_pipeline.sync.termine_google import GoogleTermineSide
+from bitbylaw_pipeline.sync.termine_mirror import CalendarMirror
+from bitbylaw_pipeline.sync.termine_policy import termine_policy
+from bitbylaw_pipeline.sync.two_way import Reconciler
+from bitbylaw_pipeline.sync.two_way_database import DatabaseLinkStore
+
+PREFIX = "termin_gcal:"
+CONCURRENCY = 4
+"""Appointments of one employee at work at once: Google throttles many quick writes to one calendar, and Advoware's
+connector is a service on a server in the firm."""
+_LOCK_WAIT_SECONDS = 20.0
+_LOCK_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarOf:
+    """An employee and the calendar that was made for their Termine; everything in it is ours by definition."""
+
+    user: CalendarUser
+    calendar_id: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TermineRules:
+    """What the firm has set: which Termine are Fristen, whether Google is told names, how many days around today."""
+
+    fristen: FristRule = field(default_factory=FristRule)
+    masks: bool = True
+    days_back: int = 30
+    days_ahead: int = 365
+
+    def window(self, now: float) -> Window:
+        """The days around `now` (UTC epoch seconds), Berlin's."""
+        today = datetime.fromtimestamp(now, UTC).astimezone(BERLIN).date()
+        return Window(today - timedelta(days=self.days_back), today + timedelta(days=self.days_ahead))
+
+
+@dataclass(slots=True)
+class TerminePairs:
+    """All employees' pairs. `clock` is UTC epoch seconds."""
+
+    database: Database
+    termine: Termine
+    google: Google
+    calendars: Mapping[str, CalendarOf]
+    rules: TermineRules = field(default_factory=TermineRules)
+    clock: Callable[[], float] = time.time
+
+    def pair(self, kuerzel: str) -> str:
+        """The pair's name in our state."""
+        return PREFIX + kuerzel
+
+    def store(self, kuerzel: str) -> DatabaseLinkStore:
+        """The pair's state."""
+        return DatabaseLinkStore(self.database, self.pair(kuerzel))
+
+    def mirror(self, kuerzel: str) -> CalendarMirror:
+        """What the employee's calendar holds. Raises Permanent("unknown_kuerzel") for a Kürzel without one."""
+        of = self._calendar_of(kuerzel)
+        calendar = self.google.calendar(of.user, of.calendar_id)
+        return CalendarMirror(calendar, of.calendar_id, self.database, self.pair(kuerzel))
+
+    @contextlib.asynccontextmanager
+    async def reconciler(self, kuerzel: str) -> AsyncIterator[Reconciler]:
+        """The pair's engine, for one pass. Raises Permanent("unknown_kuerzel")."""
+        of, pair = self._calendar_of(kuerzel), self.pair(kuerzel)
+        mirror = self.mirror(kuerzel)
+        rules = self.rules
+        yield Reconciler(
+            termine_policy(masks=rules.masks),
+            {
+                Side.LEFT: AdvowareTermineSide(
+                    self.termine, kuerzel, rules.window(self.clock()), rules.fristen, self._alone
+                ),
+                Side.RIGHT: GoogleTermineSide(
+                    self.google.calendar(of.user, of.calendar_id), mirror, pair, masks=rules.masks
+                ),
+            },
+            self.store(kuerzel),
+            concurrency=CONCURRENCY,
+        )
+        await mirror.close()
+
+    def _calendar_of(self, kuerzel: str) -> CalendarOf:
+        found = self.calendars.get(kuerzel)
+        if found is None:
+            raise Permanent(
+                f"{kuerzel} has no calendar: name user and calendar in GOOGLE_CALENDARS.",
+                system="google",
+                reason="unknown_kuerzel",
+            )
+        return found
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, fr_nr: int) -> AsyncIterator[bool]:
+        """One write to a Termin at a time, whoever of its employees it is for."""
+        until = asyncio.get_running_loop().time() + _LOCK_WAIT_SECONDS
+        while True:
+            async with pair_lease(self.database, f"termin:{fr_nr}") as is_ours:
+                if is_ours or asyncio.get_running_loop().time() >= until:
+                    yield is_ours
+                    return
+            await asyncio.sleep(_LOCK_LOOK_SECONDS)
