@@ -13,8 +13,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bitbylaw_pipeline.calendar_settings import CalendarSetting, check_calendars, read_calendars
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.domain.retry import RetryLadder
+from bitbylaw_pipeline.domain.termin_kind import FristRule
 
 _ROUTE_CHANGE = re.compile(
     r"-\*|[+-](?:GET|POST|PUT|DELETE) (?:[A-Za-z][A-Za-z0-9]*|\{id\})(?:/(?:[A-Za-z][A-Za-z0-9]*|\{id\}))*"
@@ -30,6 +32,13 @@ class UploadRoute(StrEnum):
 
     FILES = "files"
     MANAGEMENT = "management"
+
+
+class TermineSurface(StrEnum):
+    """Which of Advoware's two surfaces for Termine is spoken to."""
+
+    GENERAL = "general"
+    ACTIVE_SYNC = "activesync"
 
 
 class OwnerType(BaseModel):
@@ -218,6 +227,33 @@ class Settings(BaseSettings):
     advoware_tasks: bool = True
     """What Advoware cannot take becomes a task in EspoCRM, where our user may make tasks."""
 
+    # Appointments: Advoware's Termine and Google's calendars
+    google_calendars: dict[str, CalendarSetting] = Field(default={}, repr=False)
+    """Kürzel -> Google user and dedicated calendar; given here, or in the file."""
+    google_calendars_file: Path | None = None
+    google_service_account_file: str = ""
+    google_api_base_url: str = "https://www.googleapis.com/calendar/v3"
+    google_token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address, no token
+    google_timeout_seconds: float = Field(default=30.0, gt=0)
+    google_max_concurrency: int = Field(default=16, ge=1)
+    google_requests_per_minute_per_user: int = Field(default=500, ge=1)
+    google_requests_per_minute: int = Field(default=9000, ge=1)
+    google_poll_seconds: float = Field(default=60.0, ge=0)
+    """How often each employee's window is asked for changes between the passes; 0: never."""
+    google_push: bool = False
+    """Google reports changes to RECEIVER_PUBLIC_URL, and nobody waits for the next poll."""
+    termine_masked: bool = True
+    """Google is told when, and neither title nor notes nor place: client names are a secret."""
+    termine_fristen: str = "alle"
+    """Which Termine are court deadlines, which only Advoware changes (`domain.termin_kind.FristRule`)."""
+    termine_days_back: int = Field(default=30, ge=0, le=3650)
+    termine_days_ahead: int = Field(default=365, ge=1, le=3650)
+    advoware_termine_surface: TermineSurface = TermineSurface.GENERAL
+    advoware_termine_keep_fold: bool = False
+    """The ActiveSync surface keeps the two equal hours of a night in autumn apart (not known)."""
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """For `POST /advoware/calendar/sync`."""
+
     # What may leave the firm
     xai_egress: EgressRule = EgressRule.OFF
 
@@ -285,7 +321,9 @@ class Settings(BaseSettings):
     """How often a system that is down is asked whether it is back."""
     log_level: str = "INFO"
 
-    @field_validator("xai_unreadable_types", "advoware_proxy_routes", "proxy_api_keys", mode="before")
+    @field_validator(
+        "xai_unreadable_types", "advoware_proxy_routes", "proxy_api_keys", "api_keys", mode="before"
+    )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -303,6 +341,7 @@ class Settings(BaseSettings):
     @field_validator(
         "espocrm_api_base_url", "xai_api_base_url", "xai_management_base_url", "receiver_public_url",
         "advoware_api_base_url", "advoware_configurator_url", "advoware_relay_url", "advoware_security_url",
+        "google_api_base_url", "google_token_url",
     )  # fmt: skip
     @classmethod
     def _check_url(cls, value: str) -> str:
@@ -310,7 +349,7 @@ class Settings(BaseSettings):
             raise ValueError("write it as a whole address, beginning with https://")
         return value.rstrip("/")
 
-    @field_validator("proxy_api_keys")
+    @field_validator("proxy_api_keys", "api_keys")
     @classmethod
     def _check_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         texts = [key.get_secret_value() for key in keys]
@@ -326,6 +365,25 @@ class Settings(BaseSettings):
                 "write changes like +GET Rechnungen/{id}, -POST Beteiligte or -*, with commas between"
             )
         return changes
+
+    @field_validator("termine_fristen")
+    @classmethod
+    def _check_fristen(cls, rule: str) -> str:
+        FristRule.parse(rule)
+        return rule
+
+    @field_validator("google_calendars_file")
+    @classmethod
+    def _check_file(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            check_calendars(read_calendars(path))
+        return path
+
+    @field_validator("google_calendars")
+    @classmethod
+    def _check_calendars(cls, calendars: dict[str, CalendarSetting]) -> dict[str, CalendarSetting]:
+        check_calendars(calendars)
+        return calendars
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -356,6 +414,21 @@ class Settings(BaseSettings):
         has_both = bool(self.advoware_relay_url and self.advoware_security_url)
         has_address = self.advoware_api_base_url or self.advoware_configurator_url or has_both
         return bool(_text(self.advoware_api_key) and has_address)
+
+    @property
+    def calendars(self) -> dict[str, CalendarSetting]:
+        """Each employee's calendar by Kürzel; the file's, where there is one. Raises SettingsError."""
+        if self.google_calendars_file is None:
+            return self.google_calendars
+        try:
+            return read_calendars(self.google_calendars_file)
+        except ValueError as error:
+            raise SettingsError(f"GOOGLE_CALENDARS_FILE is not usable: {error}. See .env.example.") from None
+
+    @property
+    def has_calendars(self) -> bool:
+        """True if appointments are kept in step: Advoware is there, and somebody has a calendar."""
+        return self.has_advoware and bool(self.google_calendars or self.google_calendars_file)
 
     @property
     def home(self) -> Path:

@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from bitbylaw_pipeline.clients.advoware import Advoware
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
 from bitbylaw_pipeline.clients.espocrm_akten import MatterRecords
@@ -17,11 +19,12 @@ from bitbylaw_pipeline.clients.espocrm_beteiligte import BeteiligteRecords
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
 from bitbylaw_pipeline.clients.espocrm_tasks import Tasks
 from bitbylaw_pipeline.clients.xai import Xai
+from bitbylaw_pipeline.domain.errors import AuthFailed
 from bitbylaw_pipeline.inbox.advoware_token_cache import open_token_cache
 from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
-from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.settings import Settings, SettingsError
 from bitbylaw_pipeline.sync.akten import AktenSides, AktenStream, AktenSweep
 from bitbylaw_pipeline.sync.call_count import count_call
 from bitbylaw_pipeline.sync.collections import CollectionStream
@@ -33,10 +36,15 @@ from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.sync.person_tasks import PersonTasks
 from bitbylaw_pipeline.sync.stream import Stream
 from bitbylaw_pipeline.sync.sweep import Sweep
+from bitbylaw_pipeline.sync.termine_parts import CalendarParts, open_calendars
+from bitbylaw_pipeline.sync.termine_stream import TermineStream
 from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
 from bitbylaw_pipeline.sync.two_way_stream import TwoWayStream
 from bitbylaw_pipeline.sync.two_way_sweep import TwoWaySweep
+from bitbylaw_pipeline.sync.unusable_stream import UnusableStream
 from bitbylaw_pipeline.sync.worker import Worker
+
+log = structlog.get_logger(__name__)
 
 REQUIRED = (
     "espocrm_api_base_url",
@@ -87,6 +95,8 @@ class Runtime:
     streams: Mapping[str, Stream]
     advoware: AdvowareParts | None
     """None where Advoware is not configured: its streams are then not there either."""
+    calendars: CalendarParts | None
+    """None without calendars, or with a key file that is none; in the second case the stream says so at each pass."""
 
     def worker(self, stream_name: str, *, polls_feed: bool = True) -> Worker:
         """A new worker on that stream."""
@@ -111,7 +121,7 @@ async def open_runtime(
     """Opens database, Redis and clients and closes them again. Raises SettingsError for what is missing.
 
     `transports` replaces the clients' way out, by system ("espocrm", "xai-files", "xai-management",
-    "advoware"): tests reach the stand-ins without a socket.
+    "advoware", "google"): tests reach the stand-ins without a socket.
     """
     ways = transports or {}
     settings.require(*REQUIRED)
@@ -142,6 +152,18 @@ async def open_runtime(
         advoware = await _open_advoware(settings, stack, database, espocrm, ways.get("advoware"))
         if advoware is not None:
             probes["advoware"] = advoware.client.probe
+        calendars, why_no_calendars = None, None
+        if advoware is not None and settings.has_calendars:
+            try:
+                calendars = open_calendars(settings, database, advoware.client, ways.get("google"))
+            except SettingsError as error:
+                # A wrong key file is no reason for documents and parties to stand still.
+                log.error("calendars_unusable", says=str(error))  # noqa: TRY400  # one sentence, no traceback
+                why_no_calendars = AuthFailed(str(error), system="google")
+                probes["google"] = partial(_refuse, why_no_calendars)
+            else:
+                stack.push_async_callback(calendars.google.aclose)
+                probes["google"] = calendars.google.probe
         outage_watch = OutageWatch(database, probes, settings.outage_probe_seconds)
         feed = ChangeFeed(espocrm, database, coordination, settings, outage_watch)
         spool_dir = settings.spool_dir or settings.home / "spool"
@@ -154,9 +176,27 @@ async def open_runtime(
             for pair, entity_type in advoware.tasks.entity_types.items():
                 streams[pair] = TwoWayStream(Pair(pair), advoware.pairs, advoware.tasks, entity_type)
             streams["akten"] = AktenStream(advoware.akten.sides)
+        if calendars is not None:
+            streams["termine"] = TermineStream(calendars.pairs)
+        elif why_no_calendars is not None:
+            streams["termine"] = UnusableStream("termine", frozenset({"google"}), why_no_calendars)
         yield Runtime(
-            settings, database, coordination, espocrm, records, xai, feed, outage_watch, streams, advoware
+            settings,
+            database,
+            coordination,
+            espocrm,
+            records,
+            xai,
+            feed,
+            outage_watch,
+            streams,
+            advoware,
+            calendars,
         )
+
+
+async def _refuse(error: AuthFailed) -> None:
+    raise error
 
 
 async def _open_advoware(

@@ -10,7 +10,7 @@ from typing import Any, Final
 from bitbylaw_pipeline.clients.answer import Answer
 from bitbylaw_pipeline.clients.google_bodies import EventBody
 from bitbylaw_pipeline.clients.google_connection import SYSTEM, CalendarUser
-from bitbylaw_pipeline.clients.google_errors import Deleted, ScopeRefused
+from bitbylaw_pipeline.clients.google_errors import Deleted
 from bitbylaw_pipeline.clients.google_events import GoogleEvent
 from bitbylaw_pipeline.clients.google_pages import EventPage, event_of, list_params, page_of
 from bitbylaw_pipeline.clients.google_paths import (
@@ -20,7 +20,7 @@ from bitbylaw_pipeline.clients.google_paths import (
     event_path,
 )
 from bitbylaw_pipeline.clients.google_session import Session
-from bitbylaw_pipeline.domain.errors import NotFound, Unexpected
+from bitbylaw_pipeline.domain.errors import NotFound, ScopeRefused, Unexpected
 
 MOST_PAGES: Final = 1000
 WRITER_ROLES: Final = frozenset({"owner", "writer"})

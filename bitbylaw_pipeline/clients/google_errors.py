@@ -4,7 +4,7 @@ Google's texts may quote an address and are never repeated; its reasons are fixe
 
 A refusal that concerns one employee alone must hold up nobody else. Two classes say so:
 
-- `ScopeRefused(Permanent)`: this employee's account or calendar is refused. The queue parks that key, and the next
+- `domain.errors.ScopeRefused(Permanent)`: this employee's account or calendar is refused. The queue parks that key, and the next
   schedule tries it again; nothing is paused. `reason` says which: "user_unknown", "access_withdrawn", "token_refused",
   "calendar_missing", "calendar_forbidden".
 - `ScopeLimited(RateLimited)`: Google asks us to slow down for this employee. `system` is "google:{Kürzel}", so that
@@ -23,8 +23,8 @@ from bitbylaw_pipeline.domain.errors import (
     AuthFailed,
     Conflict,
     NotFound,
-    Permanent,
     RateLimited,
+    ScopeRefused,
     SyncError,
     Transient,
     Unexpected,
@@ -42,10 +42,6 @@ _NOT_ENABLED = frozenset(
 )
 _CALENDAR_CLOSED = frozenset({"forbidden", "requiredAccessLevel", "notACalendarUser"})
 _WORD = re.compile(r"[A-Za-z_]{1,60}")
-
-
-class ScopeRefused(Permanent):
-    """One employee's account or calendar is refused; nobody else is concerned."""
 
 
 class ScopeLimited(RateLimited):

@@ -8,11 +8,11 @@ from typing import Any
 
 from bitbylaw_pipeline.clients.answer import Answer
 from bitbylaw_pipeline.clients.google_connection import SYSTEM, CalendarUser, Scope
-from bitbylaw_pipeline.clients.google_errors import ScopeRefused, TokenRejected
+from bitbylaw_pipeline.clients.google_errors import TokenRejected
 from bitbylaw_pipeline.clients.google_quota import Quota
 from bitbylaw_pipeline.clients.google_tokens import TokenKeeper
 from bitbylaw_pipeline.clients.http import System
-from bitbylaw_pipeline.domain.errors import SyncError
+from bitbylaw_pipeline.domain.errors import ScopeRefused, SyncError
 
 NEIGHBOUR_SECONDS = 120.0
 """Another employee's success counts for so long as a sign that Google accepts our tokens as such."""

@@ -18,11 +18,10 @@ import structlog
 from bitbylaw_pipeline.clients.answer import Answer
 from bitbylaw_pipeline.clients.google_account import ServiceAccount
 from bitbylaw_pipeline.clients.google_connection import SYSTEM, CalendarUser, Scope
-from bitbylaw_pipeline.clients.google_errors import ScopeRefused
 from bitbylaw_pipeline.clients.google_refusals import DelegationMissing, GrantRefused
 from bitbylaw_pipeline.clients.http import System
 from bitbylaw_pipeline.clients.request_builder import PiecewiseBody
-from bitbylaw_pipeline.domain.errors import AuthFailed, SyncError
+from bitbylaw_pipeline.domain.errors import AuthFailed, ScopeRefused, SyncError
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,8 @@
 Clients raise these and nothing else; the queue decides by the class what becomes of the work:
 
 - `Transient`: try again later. `RateLimited` says when. `OutcomeUnknown`: the write may have landed.
-- `Permanent`: trying again cannot help until somebody changes something; the work is parked.
+- `Permanent`: trying again cannot help until somebody changes something; the work is parked. `ScopeRefused`: so is
+  all the rest of the same employee's.
 - `NotFound`, `Conflict`: answers that a flow handles itself.
 - `AuthFailed`: our key is refused; the whole system pauses, nothing hammers.
 
@@ -63,6 +64,10 @@ class Permanent(SyncError):
     ) -> None:
         super().__init__(message, system=system, status=status)
         self.reason = reason
+
+
+class ScopeRefused(Permanent):
+    """One employee's account or calendar is refused: everything in it, and nobody else, is concerned."""
 
 
 class NotFound(SyncError):

@@ -424,3 +424,31 @@ proxy_audit = Table(
     Column("ended_at", Double),
     Index("ix_proxy_audit_at", "at"),
 )
+
+# One row per employee: the last pass that went through to its end, and the last that failed. `failed_since` is the
+# first failure after the last success; a success leaves the four of the failure empty.
+calendar_pass = Table(
+    "calendar_pass",
+    metadata,
+    Column("kuerzel", Text, primary_key=True),
+    Column("passed_begun_at", Double),
+    Column("passed_at", Double),
+    Column("counts", Text, nullable=False),
+    Column("failed_begun_at", Double),
+    Column("failed_at", Double),
+    Column("failed_since", Double),
+    Column("failed_with", Text),
+    Column("failed_why", Text),
+)
+
+# By which Google reports that something has changed in a calendar. `address_hash` stands for the address reported to
+# and the calendar reported on: a channel for another one is no use any more.
+calendar_channel = Table(
+    "calendar_channel",
+    metadata,
+    Column("kuerzel", Text, primary_key=True),
+    Column("channel_id", Text, primary_key=True),
+    Column("resource_id", Text, nullable=False),
+    Column("address_hash", Text, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)

@@ -76,8 +76,12 @@ class RunningSandbox:
 
     @property
     def settings(self) -> dict[str, str]:
-        """All of them, Advoware's included, by the names of the settings' fields."""
-        return {**{name: getattr(self, name) for name in _SETTINGS}, **self.advoware_settings}
+        """All of them, Advoware's and Google's included, by the names of the settings' fields."""
+        return {
+            **{name: getattr(self, name) for name in _SETTINGS},
+            **self.advoware_settings,
+            **self.google_settings,
+        }
 
     @property
     def environment(self) -> dict[str, str]:

@@ -64,8 +64,14 @@ class OutageWatch:
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     async def judge(self, error: SyncError) -> float | None:
-        """Seconds for which the error's system is paused from now on, or None if the fault is the entity's own."""
+        """Seconds for which the error's system is paused from now on, or None if the fault is the entity's own.
+
+        A limit of one employee alone ("google:AB") pauses nobody else: its seconds are the entity's delay.
+        """
         match error:
+            case RateLimited() if error.system not in self.probes:
+                # A pause is kept for what can be asked whether it is back: this one would never end.
+                return min(error.retry_after or DEFAULT_RATE_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
             case RateLimited() | AuthFailed():
                 return await self._pause_for(error, error.system)
             case Transient() if error.system in self.probes:

@@ -14,10 +14,10 @@ import structlog
 
 from bitbylaw_pipeline.clients.google_calendar import WRITER_ROLES, EmployeeCalendar
 from bitbylaw_pipeline.clients.google_connection import SYSTEM
-from bitbylaw_pipeline.clients.google_errors import ScopeRefused, SyncTokenExpired
+from bitbylaw_pipeline.clients.google_errors import SyncTokenExpired
 from bitbylaw_pipeline.clients.google_event_rows import event_row
 from bitbylaw_pipeline.clients.google_events import GoogleEvent, NotAnEvent, parse_event
-from bitbylaw_pipeline.domain.errors import Unexpected
+from bitbylaw_pipeline.domain.errors import ScopeRefused, Unexpected
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.inbox import two_way_mirror
 from bitbylaw_pipeline.inbox.database import Database

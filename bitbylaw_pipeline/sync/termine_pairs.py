@@ -75,6 +75,10 @@ class TerminePairs:
         """The pair's state."""
         return DatabaseLinkStore(self.database, self.pair(kuerzel))
 
+    def check(self, kuerzel: str) -> None:
+        """Raises Permanent("unknown_kuerzel") for a Kürzel without a calendar."""
+        self._calendar_of(kuerzel)
+
     def mirror(self, kuerzel: str) -> CalendarMirror:
         """What the employee's calendar holds. Raises Permanent("unknown_kuerzel") for a Kürzel without one."""
         of = self._calendar_of(kuerzel)

@@ -14,7 +14,7 @@ from functools import partial
 
 import structlog
 
-from bitbylaw_pipeline.domain.errors import AuthFailed, SyncError, Unreachable
+from bitbylaw_pipeline.domain.errors import AuthFailed, RateLimited, ScopeRefused, SyncError, Unreachable
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import (
     LEFT_FOR_LATER,
@@ -278,8 +278,8 @@ class Reconciler:
             return
         run.report.errors[one.link.link_id] = error
         run.spared.add(one.link.link_id)
-        if isinstance(error, (AuthFailed, Unreachable)):
-            # Every further call would meet the same, and a refused key must not be hammered.
+        if isinstance(error, (AuthFailed, RateLimited, ScopeRefused, Unreachable)):
+            # Every further call would meet the same; a refused key, or a limit, must not be hammered.
             run.report.stopped_by = error
 
     async def _finish(

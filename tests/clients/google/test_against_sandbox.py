@@ -21,7 +21,6 @@ from bitbylaw_pipeline.clients.google_connection import GoogleConnection, Scope
 from bitbylaw_pipeline.clients.google_errors import (
     AlreadyExists,
     ScopeLimited,
-    ScopeRefused,
     SyncTokenExpired,
     TokenRejected,
 )
@@ -35,6 +34,7 @@ from bitbylaw_pipeline.domain.errors import (
     OutcomeUnknown,
     Permanent,
     RateLimited,
+    ScopeRefused,
     SyncError,
     Transient,
     Unexpected,

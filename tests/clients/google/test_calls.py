@@ -14,13 +14,14 @@ from bitbylaw_pipeline.clients.google_account import read_account
 from bitbylaw_pipeline.clients.google_bodies import EventBody
 from bitbylaw_pipeline.clients.google_calendar import EmployeeCalendar
 from bitbylaw_pipeline.clients.google_connection import CalendarUser, GoogleConnection
-from bitbylaw_pipeline.clients.google_errors import Deleted, ScopeRefused
+from bitbylaw_pipeline.clients.google_errors import Deleted
 from bitbylaw_pipeline.clients.google_events import EventTime
 from bitbylaw_pipeline.clients.google_session import quota_user
 from bitbylaw_pipeline.domain.errors import (
     NotFound,
     OutcomeUnknown,
     Permanent,
+    ScopeRefused,
     SyncError,
     Transient,
     Unexpected,

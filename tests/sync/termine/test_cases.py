@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from bitbylaw_pipeline.clients.google_errors import ScopeRefused
-from bitbylaw_pipeline.domain.errors import SyncError
+from bitbylaw_pipeline.domain.errors import ScopeRefused, SyncError
 from tests.sync.termine.office import EMPLOYEES, Office, berlin, calendar_of, in_office, mail_of
 
 HOUR = {"uhrzeitVon": "09:30:00", "uhrzeitBis": "10:30:00"}

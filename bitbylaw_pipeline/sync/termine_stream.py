@@ -1,0 +1,112 @@
+"""One pass over one employee's appointments: the stream `termine`, whose keys are Kürzel.
+
+Whoever asks for a pass (schedule, poll, a report of Google's, a person), asks the work queue: what comes in during a
+pass is one more pass, and nobody waits for anybody else's calendar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from bitbylaw_pipeline.domain.errors import Permanent, SyncError, Transient
+from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
+from bitbylaw_pipeline.inbox import calendar_passes
+from bitbylaw_pipeline.inbox.calendar_passes import STREAM
+from bitbylaw_pipeline.sync.pair_lease import pair_lease
+from bitbylaw_pipeline.sync.termine_pairs import TerminePairs
+from bitbylaw_pipeline.sync.two_way_report import RunReport
+
+log = structlog.get_logger(__name__)
+
+SYSTEMS = frozenset({"advoware", "google"})
+ASSET = "google/termine"
+AGAIN_SECONDS = 5.0
+"""After which appointments that somebody else had in hand, or that are not settled, are looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TermineStream:
+    """A Stream: keys are the Kürzel of the setting."""
+
+    pairs: TerminePairs
+    name: str = STREAM
+    systems: frozenset[str] = SYSTEMS
+
+    def entity_lock(self, key: str) -> str:
+        """`calendar_sync:employee:{kuerzel}`."""
+        return f"calendar_sync:employee:{key}"
+
+    async def sync(self, key: str) -> Outcome:
+        """Lists both sides and puts right what differs. Raises the error that ended the pass, once it is noted."""
+        self.pairs.check(key)
+        database = self.pairs.database
+        async with pair_lease(database, self.pairs.pair(key)) as is_ours:
+            if not is_ours:
+                raise Transient(f"Another run has the appointments of {key} in hand.", system="pipeline")
+            begun_at = await database.run(database.now)
+            former = await database.run(lambda c: calendar_passes.get(c, key))
+            try:
+                async with self.pairs.reconciler(key) as reconciler:
+                    report = await reconciler.run()
+                _raise_what_ended(key, report)
+            except SyncError as error:
+                ended = error
+                await database.run(
+                    lambda c: calendar_passes.note_failed(c, database.now(c), key, begun_at, ended)
+                )
+                raise
+            counts = report.counts()
+            await database.run(
+                lambda c: calendar_passes.note_passed(c, database.now(c), key, begun_at, counts)
+            )
+        is_well = former is not None and former.passed_at is not None and former.failure is None
+        return _outcome(key, report, counts, is_news=not is_well)
+
+    async def describe(self, key: str) -> list[str]:
+        """What a pass would do, as lines with ids and field names; the mirror of the calendar is brought up to date."""
+        self.pairs.check(key)
+        async with self.pairs.reconciler(key) as reconciler:
+            report = await reconciler.plan()
+        lines = [*report.lines, *(f"{hold.subject}: {hold.why}" for hold in report.holds)]
+        return lines or ["Nothing to do."]
+
+
+def _raise_what_ended(key: str, report: RunReport) -> None:
+    if report.stopped_by is not None:
+        raise report.stopped_by
+    failed = [error for error in report.errors.values() if isinstance(error, Transient)]
+    if failed:
+        # Of the first one's system: whether that is down is asked before anybody else runs into it.
+        raise Transient(
+            f"{len(failed)} appointments of {key} could not be written; the pass is repeated. The first: {failed[0]}",
+            system=failed[0].system,
+            status=failed[0].status,
+        )
+
+
+def _outcome(key: str, report: RunReport, counts: dict[str, int], *, is_news: bool) -> Outcome:
+    made = bool(counts["writes"] or counts["agreed"])
+    facts: dict[str, Fact] = {**counts}
+    warnings = []
+    if report.errors:
+        reasons = sorted({_reason(error) for error in report.errors.values()})
+        facts["refused_for"] = ", ".join(reasons)
+        warnings.append(f"{len(report.errors)} appointments are refused: {facts['refused_for']}")
+    if counts["held"]:
+        warnings.append(f"{counts['held']} wait for a person: see `bitbylaw holds`")
+    unfinished = bool(report.overtaken or report.unsettled)
+    return Outcome(
+        key=key,
+        result=Result.SYNCED if made else Result.UNCHANGED,
+        facts=facts,
+        # After a failure also where nothing had to be written: red until then, nobody would know that it is over.
+        assets=(ASSET,) if made or is_news else (),
+        again_in=AGAIN_SECONDS if unfinished else None,
+        warning="; ".join(warnings) + "." if warnings else None,
+    )
+
+
+def _reason(error: SyncError) -> str:
+    return error.reason if isinstance(error, Permanent) else type(error).__name__
