@@ -399,7 +399,9 @@ class Settings(BaseSettings):
                 ) from None
             # The value itself may be a key: it is never repeated.
             inner = "".join(f" ({part})" for part in first["loc"][1:])
-            raise SettingsError(f"{name}{inner} is not usable: {first['msg']}. See .env.example.") from None
+            raise SettingsError(
+                f"{name}{inner} is not usable: {first['msg'].removeprefix('Value error, ')}. See .env.example."
+            ) from None
 
     def require(self, *names: str) -> None:
         """Raises SettingsError naming every one of the given settings that is empty."""
