@@ -166,6 +166,22 @@ def with_deadlines(world: World) -> Policy:
     return replace(common, variant=_of_kind(deadline))
 
 
+def test_a_kind_that_is_made_nowhere_stays_where_it_is() -> None:
+    """Which sides a record is made on is a rule of its kind, too."""
+
+    async def main() -> None:
+        world = masked_world({})
+        common = world.policy
+        world.policy = replace(common, variant=_of_kind(replace(common, creates=frozenset())))
+        world.systems[Side.LEFT].inner.edit({"n1": row(text="Frist A"), "n2": row(text="Termin")})
+        await world.run()
+        assert len(world.shown()[Side.RIGHT]) == 1
+        (link,) = await world.links()
+        assert link.left_id == "n2"
+
+    told(main)
+
+
 def test_a_record_follows_the_rules_of_its_kind() -> None:
     """Of two edits on the right, the one of a deadline is put back and noted, the other travels."""
 
