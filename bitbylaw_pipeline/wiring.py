@@ -36,6 +36,7 @@ from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.sync.person_tasks import PersonTasks
 from bitbylaw_pipeline.sync.stream import Stream
 from bitbylaw_pipeline.sync.sweep import Sweep
+from bitbylaw_pipeline.sync.termine_channels import open_channels
 from bitbylaw_pipeline.sync.termine_parts import CalendarParts, open_calendars
 from bitbylaw_pipeline.sync.termine_stream import TermineStream
 from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
@@ -177,7 +178,7 @@ async def open_runtime(
                 streams[pair] = TwoWayStream(Pair(pair), advoware.pairs, advoware.tasks, entity_type)
             streams["akten"] = AktenStream(advoware.akten.sides)
         if calendars is not None:
-            streams["termine"] = TermineStream(calendars.pairs)
+            streams["termine"] = TermineStream(calendars.pairs, open_channels(settings, calendars.pairs))
         elif why_no_calendars is not None:
             streams["termine"] = UnusableStream("termine", frozenset({"google"}), why_no_calendars)
         yield Runtime(

@@ -13,10 +13,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bitbylaw_pipeline.inbox.calendar_channels import PATH as PUSH_PATH
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
 from bitbylaw_pipeline.settings import Settings
 from webhook_sensor_app.addresses import Address, LinkAddress
+from webhook_sensor_app.calendar_push import CalendarPush
+from webhook_sensor_app.calendar_sync import PATH as CALENDAR_PATH
+from webhook_sensor_app.calendar_sync import STATUS_PATH, CalendarSync
 from webhook_sensor_app.proxy import PATH as PROXY_PATH
 from webhook_sensor_app.proxy import Proxy
 from webhook_sensor_app.proxy_upstream import Upstream, open_upstream
@@ -54,6 +58,8 @@ def create_app(
     wake_ups = WakeUps(redis)
     receiver = Receiver(settings, state, wake_ups, max_waiting=max_waiting, wait_seconds=wait_seconds)
     proxy = Proxy(settings, state, wait_seconds=wait_seconds)
+    calendars = CalendarSync(settings, state, receiver.store, wait_seconds=wait_seconds)
+    push = CalendarPush(settings, state, wake_ups, wait_seconds=wait_seconds)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -74,6 +80,9 @@ def create_app(
             *(_webhook(receiver, address) for address in receiver.subjects.link_addresses()),
             *(_webhook(receiver, address) for address in receiver.subjects.addresses()),
             Route(PROXY_PATH, proxy),
+            Route(CALENDAR_PATH, calendars.ask, methods=["POST"]),
+            Route(STATUS_PATH, calendars.tell, methods=["GET"]),
+            Route(PUSH_PATH, push.answer, methods=["POST"]),
             Route("/health", _health),
             Route("/ready", _ready(state, wait_seconds)),
         ],
@@ -117,7 +126,7 @@ async def _not_routed(_: Request, error: Exception) -> Response:
     log.warning("refused", status=status, reason="no_such_address")
     if status == 405:
         response = error_response(
-            Refusal(405, "This address takes no such method: webhooks are sent by POST.", "")
+            Refusal(405, "This address takes no such method: those it takes are in the Allow header.", "")
         )
         response.headers.update(getattr(error, "headers", None) or {})
         return response

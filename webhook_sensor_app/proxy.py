@@ -21,10 +21,10 @@ from starlette.types import Receive, Scope, Send
 
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
+from webhook_sensor_app.api_keys import ApiKeys
 from webhook_sensor_app.bodies import Bodies
 from webhook_sensor_app.proxy_answer import Passage
 from webhook_sensor_app.proxy_audit_trail import AuditTrail
-from webhook_sensor_app.proxy_keys import ProxyKeys
 from webhook_sensor_app.proxy_request import (
     JSON_TYPE,
     ProxyCall,
@@ -72,7 +72,7 @@ class Proxy:
     ) -> None:
         self.upstream: Upstream = NotConfigured()
         """What calls are passed on to; set when the app starts."""
-        self._keys = ProxyKeys(settings.proxy_api_keys)
+        self._keys = ApiKeys(settings.proxy_api_keys, "PROXY_API_KEYS")
         self._buckets = TokenBuckets(
             self._keys.fingerprints,
             per_minute=settings.advoware_proxy_rate_per_minute,

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select, text
 
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.migrate import upgrade
-from bitbylaw_pipeline.inbox.schema import inbox_event, webhook, work
+from bitbylaw_pipeline.inbox.schema import calendar_pass, inbox_event, webhook, work
 from bitbylaw_pipeline.settings import Settings
 from webhook_sensor_app.refusal import WAIT_SECONDS
 from webhook_sensor_app.registrations import read_registrations
@@ -39,5 +39,5 @@ def prepare(settings: Settings, database: Database) -> None:
 
 def check_tables(connection: Connection) -> None:
     """Raises the database's error unless every table that the receiver needs is there."""
-    for table in (inbox_event, work, webhook):
+    for table in (inbox_event, work, webhook, calendar_pass):
         connection.execute(select(text("1")).select_from(table).limit(0))

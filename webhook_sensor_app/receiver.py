@@ -50,7 +50,8 @@ class Receiver:
         self._credentials = Credentials(settings, Registrations(database, wait_seconds=wait_seconds))
         limit = settings.receiver_max_body_bytes
         self._bodies = Bodies(limit, max_total_bytes=BODIES_AT_ONCE * limit)
-        self._store = Store(database, wake_ups, max_waiting=max_waiting, wait_seconds=wait_seconds)
+        self.store = Store(database, wake_ups, max_waiting=max_waiting, wait_seconds=wait_seconds)
+        """What commits; shared by all that take something in."""
 
     async def answer(self, request: Request, address: Address | LinkAddress) -> Response:
         """The answer to a POST at the address; never raises."""
@@ -58,10 +59,10 @@ class Receiver:
         try:
             intake, facts = await self._accept(request, address)
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender must learn to come again
-            refusal = _refusal(error)
+            refusal = refusal_of(error)
             _log_refusal(refusal, address, error, started_at)
             return error_response(refusal)
-        log.info("accepted", **facts, ms=_milliseconds(started_at))
+        log.info("accepted", **facts, ms=milliseconds(started_at))
         if not intake.received:
             # Not 4xx: a hook that reports every link of the firm does nothing wrong by reporting this one.
             detail = "Nothing in the body concerns a document or a record that owns a collection."
@@ -78,14 +79,14 @@ class Receiver:
             digest = hashlib.sha256(body).hexdigest()
             intake = self._read(body, address, digest)
         if intake.received:
-            await self._store.commit(intake)
+            await self.store.commit(intake)
         return intake, {
             "event_id": intake.event_id,
             "path": address.path,
             "webhook": head.sender,
             "items": intake.accepted,
             "digest": digest[:16],
-            **_named(intake.wants),
+            **named(intake.wants),
         }
 
     def _read(self, body: bytearray, address: Address | LinkAddress, digest: str) -> Intake:
@@ -104,7 +105,8 @@ def error_response(refusal: Refusal) -> Response:
     return JSONResponse({"error": refusal.sentence}, refusal.status, refusal.headers | close)
 
 
-def _refusal(error: Exception) -> Refusal:
+def refusal_of(error: Exception) -> Refusal:
+    """What a sender is told for an error."""
     match error:
         case Refusal():
             return error
@@ -127,11 +129,12 @@ def _log_refusal(
         reason=refusal.reason,
         path=address.path,
         **unexpected,
-        ms=_milliseconds(started_at),
+        ms=milliseconds(started_at),
     )
 
 
-def _named(wants: Sequence[Want]) -> dict[str, str]:
+def named(wants: Sequence[Want]) -> dict[str, str]:
+    """Streams and keys for a log line."""
     streams = ",".join(wanted.stream for wanted in wants)
     keys = [key for wanted in wants for key in wanted.keys]
     if not keys:
@@ -142,5 +145,6 @@ def _named(wants: Sequence[Want]) -> dict[str, str]:
     return {"stream": streams, "keys": ",".join(keys[:_KEYS_IN_A_LINE]) + more}
 
 
-def _milliseconds(started_at: float) -> float:
+def milliseconds(started_at: float) -> float:
+    """How long it is since `perf_counter` said so."""
     return round((time.perf_counter() - started_at) * 1000, 1)

@@ -39,6 +39,14 @@ class CalendarAccess:
     time_zone: str
 
 
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """A channel by which Google reports changes: what stopping it needs beside its id, and its end (UTC epoch seconds)."""
+
+    resource_id: str
+    expires_at: float
+
+
 class EmployeeCalendar:
     """The events of one calendar, as its employee sees them.
 
@@ -129,6 +137,46 @@ class EmployeeCalendar:
         answer = await self._call("GET", self._events, operation="access", params=params)
         found = answer.mapping()
         return CalendarAccess(answer.text("accessRole"), str(found.get("timeZone") or ""))
+
+    async def watch(self, channel_id: str, address: str, token: str, *, ttl: int) -> Watching:
+        """Lets Google POST to `address` (https) whenever events change, at most for `ttl` seconds; often it is less.
+
+        Each message names the channel and the token. A channel cannot be prolonged (`facts/two_way_sync.md` 2, Push).
+        """
+        answer = await self._session.call(
+            self.user,
+            "POST",
+            f"{self._events}/watch",
+            operation="watch_events",
+            json={
+                "id": channel_id,
+                "type": "web_hook",
+                "address": address,
+                "token": token,
+                "params": {"ttl": str(ttl)},
+            },
+            writes=True,
+        )
+        expiration = answer.text("expiration")
+        if not (expiration.isascii() and expiration.isdigit()):
+            raise answer.nonsense("an expiration that is no number")
+        return Watching(answer.text("resourceId"), int(expiration[:20]) / 1000)
+
+    async def stop(self, channel_id: str, resource_id: str) -> None:
+        """Ends a channel; one that has ended already is none's fault."""
+        try:
+            await self._session.call(
+                self.user,
+                "POST",
+                "/channels/stop",
+                operation="stop_channel",
+                json={"id": channel_id, "resourceId": resource_id},
+                ok=(200, 204),
+            )
+        except ScopeRefused as refusal:
+            # The usual 404 is about the calendar; this one is about the channel.
+            if refusal.status != 404:
+                raise
 
     async def _one(
         self, method: str, path: str, event: str, *, operation: str, etag: str = "", **given: Any

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, true
+from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select, true
 from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.inbox import work_queue
@@ -25,7 +25,20 @@ _RECORD = Prepared(
     # A caller that did not learn whether its commit landed repeats it.
     .on_conflict_do_nothing(index_elements=[inbox_event.c.id])
 )
-_OF_ONE = Prepared(select(inbox_event).where(inbox_event.c.id == bindparam("with_id", type_=TEXT)))
+_WITH_ID: BindParameter[str] = bindparam("with_id", type_=TEXT)
+_OF_ONE = Prepared(select(inbox_event).where(inbox_event.c.id == _WITH_ID))
+# By the time, which has an index and is one request's own: a prefix of ids has none where the database's order of texts
+# is not that of their bytes.
+_first_of = select(inbox_event.c.received_at).where(inbox_event.c.id == _WITH_ID).scalar_subquery()
+_OF_REQUEST = Prepared(
+    select(inbox_event).where(
+        inbox_event.c.received_at == _first_of,
+        or_(
+            inbox_event.c.id == _WITH_ID,
+            func.substr(inbox_event.c.id, 1, func.length(_WITH_ID) + 1) == _WITH_ID.concat("."),
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,12 @@ def get(connection: Connection, event_row_id: str) -> InboxEvent | None:
     """The event of that id."""
     row = _OF_ONE(connection, {"with_id": event_row_id}).one_or_none()
     return None if row is None else InboxEvent(*row)
+
+
+def of_request(connection: Connection, event_id: str) -> list[InboxEvent]:
+    """All rows of the request that `record` stored under this id, in the order of its items; none for an unknown id."""
+    rows = [InboxEvent(*row) for row in _OF_REQUEST(connection, {"with_id": event_id})]
+    return sorted(rows, key=lambda row: int(row.id[len(event_id) + 1 :] or 0))
 
 
 def listing(

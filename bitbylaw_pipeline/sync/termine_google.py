@@ -127,8 +127,8 @@ class GoogleTermineSide:
         await self._calendar.delete(expected.id, etag=expected.version or "")
 
     async def link_back(self, record: Record, partner: Record) -> None:
-        """Notes the Termin's number, out of sight of the calendar's user; nothing is written where others take part."""
-        if record.readonly_fields:
+        """Notes the Termin's number, out of sight of the calendar's user, if it is not there yet or others take part."""
+        if record.readonly_fields or record.partner == partner.id:
             return
         private = {OWN_ID: record.id, FR_NR: partner.id}
         await self._calendar.patch(record.id, EventBody(private=private), etag=record.version or "")

@@ -7,6 +7,7 @@ pass is one more pass, and nobody waits for anybody else's calendar.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -26,11 +27,20 @@ AGAIN_SECONDS = 5.0
 """After which appointments that somebody else had in hand, or that are not settled, are looked at again."""
 
 
+class Channels(Protocol):
+    """Lets Google report changes, where that is wanted."""
+
+    async def keep(self, kuerzel: str) -> None:
+        """Sees to it that changes of this employee's calendar are reported. Raises nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TermineStream:
     """A Stream: keys are the Kürzel of the setting."""
 
     pairs: TerminePairs
+    channels: Channels | None = None
     name: str = STREAM
     systems: frozenset[str] = SYSTEMS
 
@@ -61,6 +71,8 @@ class TermineStream:
             await database.run(
                 lambda c: calendar_passes.note_passed(c, database.now(c), key, begun_at, counts)
             )
+        if self.channels is not None:
+            await self.channels.keep(key)
         is_well = former is not None and former.passed_at is not None and former.failure is None
         return _outcome(key, report, counts, is_news=not is_well)
 

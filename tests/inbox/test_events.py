@@ -39,6 +39,22 @@ def test_repeated_request_is_stored_once(database: Database) -> None:
     assert len(database.run_sync(events.listing)) == 2
 
 
+def test_a_request_is_found_whole_by_its_id(database: Database) -> None:
+    """All its rows in the order of its items, none of a neighbour's stored at the same moment with an id like it."""
+    items = [("Employee", f"K{number}", "sync") for number in range(12)]
+
+    def receive(connection: Connection) -> None:
+        for event_id in ("e1", "e10", "e", "e1-1"):
+            events.record(connection, 5.0, "api", "calendar.sync.employee", items, "", event_id)
+
+    database.run_sync(receive)
+    rows = database.run_sync(lambda c: events.of_request(c, "e1"))
+    assert [row.id for row in rows] == ["e1", *(f"e1.{number}" for number in range(1, 12))]
+    assert [row.entity_id for row in rows] == [f"K{number}" for number in range(12)]
+    for unknown in ("e2", "", "e1.", "e1%", "e_"):
+        assert database.run_sync(partial(events.of_request, event_id=unknown)) == []
+
+
 def test_listing_filters_and_pages(database: Database, clock: FakeClock) -> None:
     """Events are listed latest first, by source, topic, entity and time."""
     record(database, "e1")

@@ -79,7 +79,7 @@ class Bench:
 
         return asyncio.run(main())
 
-    def post(self, path: str, body: bytes, headers: Any, **given: Any) -> httpx.Response:
+    def post(self, path: str, body: bytes | None, headers: Any, **given: Any) -> httpx.Response:
         """One request to a fresh receiver."""
         response: httpx.Response = self.run(
             lambda client: client.post(path, content=body, headers=headers), **given

@@ -11,8 +11,8 @@ import pytest
 
 from tests.receiver.proxies import BY_KEY, KEY, OTHER_KEY, PARTY, ProxyBench
 from tests.receiver.receiver_settings import receiver_settings
+from webhook_sensor_app.api_keys import fingerprint
 from webhook_sensor_app.proxy import PATH
-from webhook_sensor_app.proxy_keys import fingerprint
 
 
 def test_a_read_is_passed_on_and_back(proxied: ProxyBench) -> None:

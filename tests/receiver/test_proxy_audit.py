@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from tests.receiver.conftest import writing_elsewhere
 from tests.receiver.proxies import BY_KEY, KEY, OTHER_KEY, PARTY, ProxyBench
+from webhook_sensor_app.api_keys import fingerprint
 from webhook_sensor_app.proxy import PATH
-from webhook_sensor_app.proxy_keys import fingerprint
 from webhook_sensor_app.refusal import WAIT_SECONDS
 
 ADRESSE = f"Beteiligte/{PARTY}/Adressen/7"
