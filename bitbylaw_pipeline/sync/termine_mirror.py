@@ -19,7 +19,7 @@ from bitbylaw_pipeline.clients.google_event_rows import event_row
 from bitbylaw_pipeline.clients.google_events import GoogleEvent, NotAnEvent, parse_event
 from bitbylaw_pipeline.domain.errors import ScopeRefused, Unexpected
 from bitbylaw_pipeline.domain.three_way import Side
-from bitbylaw_pipeline.inbox import two_way_mirror
+from bitbylaw_pipeline.inbox import calendar_change, two_way_mirror
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.two_way_mirror import MirrorCursor, MirrorPlace
 
@@ -48,6 +48,16 @@ class CalendarMirror:
         self._asked = _digest("list_events", "singleEvents=false", "showDeleted=true", calendar_id)
         self._known: frozenset[str] = frozenset()
         self._has_gaps = False
+
+    async def is_of_another_calendar(self) -> bool:
+        """Whether what is stored was learnt in another calendar."""
+        return await self._database.run(lambda c: calendar_change.is_another(c, self._place))
+
+    async def forget_another_calendar(self) -> None:
+        """Forgets what was learnt in another calendar, links included; to be called before anything is planned."""
+        links = await self._database.run(lambda c: calendar_change.forget_former(c, self._place))
+        if links is not None:
+            log.warning("calendar_changed", kuerzel=self._calendar.user.kuerzel, links_forgotten=links)
 
     async def read_on(self) -> Seen:
         """Takes in what has changed, or everything, and returns what is there now. One list call where nothing has."""

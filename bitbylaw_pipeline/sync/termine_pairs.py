@@ -87,9 +87,13 @@ class TerminePairs:
 
     @contextlib.asynccontextmanager
     async def reconciler(self, kuerzel: str) -> AsyncIterator[Reconciler]:
-        """The pair's engine, for one pass. Raises Permanent("unknown_kuerzel")."""
+        """The pair's engine, for one pass. Raises Permanent("unknown_kuerzel").
+
+        Where the setting names another calendar than before, the former one's links are forgotten first.
+        """
         of, pair = self._calendar_of(kuerzel), self.pair(kuerzel)
         mirror = self.mirror(kuerzel)
+        await mirror.forget_another_calendar()
         rules = self.rules
         yield Reconciler(
             termine_policy(masks=rules.masks),

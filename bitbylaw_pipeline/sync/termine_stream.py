@@ -79,6 +79,10 @@ class TermineStream:
     async def describe(self, key: str) -> list[str]:
         """What a pass would do, as lines with ids and field names; the mirror of the calendar is brought up to date."""
         self.pairs.check(key)
+        if await self.pairs.mirror(key).is_of_another_calendar():
+            return [
+                "The calendar is another one than before: what was known of the former one is forgotten first."
+            ]
         async with self.pairs.reconciler(key) as reconciler:
             report = await reconciler.plan()
         lines = [*report.lines, *(f"{hold.subject}: {hold.why}" for hold in report.holds)]
