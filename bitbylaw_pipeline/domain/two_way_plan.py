@@ -253,6 +253,13 @@ def is_edited(link: Link, survivor: Record, side: Side, policy: Policy) -> bool:
     )
 
 
+def is_agreed(link: Link, record: Record, policy: Policy) -> bool:
+    """True if each of the record's units has been agreed on by both sides, be it with other values than now."""
+    return all(
+        unit.is_in(link.base_left) and unit.is_in(link.base_right) for unit in units_of(policy, record.fields)
+    )
+
+
 def _differs(unit: Unit, fields: Fields, base: Fields) -> bool:
     known = [name for name in unit.fields if name in fields]
     return any(

@@ -22,6 +22,7 @@ from bitbylaw_pipeline.sync.termine_advoware import AdvowareTermineSide, Window
 from bitbylaw_pipeline.sync.termine_google import GoogleTermineSide
 from bitbylaw_pipeline.sync.termine_mirror import CalendarMirror
 from bitbylaw_pipeline.sync.termine_policy import termine_policy
+from bitbylaw_pipeline.sync.termine_rule_change import RuleChange
 from bitbylaw_pipeline.sync.two_way import Reconciler
 from bitbylaw_pipeline.sync.two_way_database import DatabaseLinkStore
 
@@ -85,16 +86,22 @@ class TerminePairs:
         calendar = self.google.calendar(of.user, of.calendar_id)
         return CalendarMirror(calendar, of.calendar_id, self.database, self.pair(kuerzel))
 
+    def rule_change(self, kuerzel: str) -> RuleChange:
+        """What the pair was last passed over with, against the rules of now."""
+        return RuleChange(self.database, self.pair(kuerzel), self.rules.fristen, masks=self.rules.masks)
+
     @contextlib.asynccontextmanager
     async def reconciler(self, kuerzel: str) -> AsyncIterator[Reconciler]:
         """The pair's engine, for one pass. Raises Permanent("unknown_kuerzel").
 
-        Where the setting names another calendar than before, the former one's links are forgotten first.
+        Where the setting names another calendar than before, the former one's links are forgotten first; where its rules
+        have changed, what was agreed under the former ones is compared anew.
         """
         of, pair = self._calendar_of(kuerzel), self.pair(kuerzel)
         mirror = self.mirror(kuerzel)
         await mirror.forget_another_calendar()
-        rules = self.rules
+        rules, store = self.rules, self.store(kuerzel)
+        await self.rule_change(kuerzel).follow(store)
         yield Reconciler(
             termine_policy(masks=rules.masks),
             {
@@ -105,7 +112,7 @@ class TerminePairs:
                     self.google.calendar(of.user, of.calendar_id), mirror, pair, masks=rules.masks
                 ),
             },
-            self.store(kuerzel),
+            store,
             concurrency=CONCURRENCY,
         )
         await mirror.close()

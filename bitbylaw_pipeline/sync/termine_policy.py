@@ -51,9 +51,11 @@ def _common(*, masks: bool) -> Policy:
     ort = replace(text, merge=Merge.RIGHT_WINS)
     notiz = FieldPolicy(merge=Merge.HOLD, bootstrap=Bootstrap.FILL_EMPTY, eq=_SAME_LINES)
     if masks:
-        # Typed in Google it goes to Advoware once, with the new appointment; from then on the mask stands there.
+        # Typed in Google it goes to Advoware once, with the new appointment; from then on the mask stands there, and
+        # what is typed over it is kept in the log alone.
         text, ort, notiz = (
-            replace(one, direction=Direction.TO_RIGHT, is_born=True) for one in (text, ort, notiz)
+            replace(one, direction=Direction.TO_RIGHT, is_born=True, notes_drift=True)
+            for one in (text, ort, notiz)
         )
     return Policy(
         default=when,

@@ -83,6 +83,10 @@ class TermineStream:
             return [
                 "The calendar is another one than before: what was known of the former one is forgotten first."
             ]
+        if await self.pairs.rule_change(key).is_due():
+            return [
+                "TERMINE_MASKED or TERMINE_FRISTEN has changed: the next pass compares every appointment anew."
+            ]
         async with self.pairs.reconciler(key) as reconciler:
             report = await reconciler.plan()
         lines = [*report.lines, *(f"{hold.subject}: {hold.why}" for hold in report.holds)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bitbylaw_pipeline.domain.errors import SyncError
-from bitbylaw_pipeline.domain.three_way import Side
+from bitbylaw_pipeline.domain.three_way import Fields, Side
 from bitbylaw_pipeline.domain.two_way_link import Hold, Link, LinkState, Record
 from bitbylaw_pipeline.domain.two_way_plan import (
     GONE,
@@ -16,6 +16,7 @@ from bitbylaw_pipeline.domain.two_way_plan import (
     Presence,
     Remove,
     Unknown,
+    is_agreed,
     is_edited,
 )
 from bitbylaw_pipeline.sync.two_way_pass import LinkPass
@@ -78,11 +79,15 @@ async def _presence(run: Run, link: Link, side: Side, empty: frozenset[Side]) ->
 
 
 async def _beyond(run: Run, link: Link, side: Side, record_id: str) -> Presence:
-    """A record outside of what was looked at, if its counterpart has changed; that it is not there means nothing."""
+    """A record outside of what was looked at, if its counterpart has changed, or a unit of theirs was never agreed on.
+
+    That it is not there means nothing.
+    """
     other = run.observed[side.other].items.get(link.id(side.other) or "")
     if other is None or not other.is_in_scope:
         return UNKNOWN
-    if not is_edited(link, other, side.other, run.bench.policy):
+    policy = run.bench.policy
+    if not is_edited(link, other, side.other, policy) and is_agreed(link, other, policy):
         return UNKNOWN
     found = await _confirmed(run, link, side, record_id)
     return found if isinstance(found, Record) else UNKNOWN
@@ -116,10 +121,14 @@ def guard(run: Run, plans: list[tuple[LinkPass, LinkPlan]]) -> None:
         old = [
             n
             for n, (one, plan) in enumerate(plans)
-            if isinstance(plan, MergeFields) and plan.patch(side) and one.link.has_base
+            if isinstance(plan, MergeFields) and _changes_agreed(one.link, plan.patch(side))
         ]
         ceiling = run.snapshot.approved_updates.get(side, 0)
         if len(old) > ceiling and guard.withholds(len(old), run.snapshot.active_links):
             # As after a restore from a backup: nobody edits a third of all records by hand within minutes.
             for n in old:
                 plans[n] = (plans[n][0], Held("update_guard"))
+
+
+def _changes_agreed(link: Link, patch: Fields) -> bool:
+    return any(name in link.base_left and name in link.base_right for name in patch)
