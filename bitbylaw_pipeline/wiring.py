@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 
 from bitbylaw_pipeline.clients.advoware import Advoware
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
@@ -18,8 +19,10 @@ from bitbylaw_pipeline.clients.espocrm_bankverbindungen import BankverbindungRec
 from bitbylaw_pipeline.clients.espocrm_beteiligte import BeteiligteRecords
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
 from bitbylaw_pipeline.clients.espocrm_tasks import Tasks
+from bitbylaw_pipeline.clients.token_memory import TokenMemory
 from bitbylaw_pipeline.clients.xai import Xai
 from bitbylaw_pipeline.domain.errors import AuthFailed
+from bitbylaw_pipeline.inbox import calendar_passes
 from bitbylaw_pipeline.inbox.advoware_token_cache import open_token_cache
 from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.coordination import Coordination
@@ -117,12 +120,17 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, *, database: Database | None = None, transports: Mapping[str, Any] | None = None
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    transports: Mapping[str, Any] | None = None,
+    memory: TokenMemory | None = None,
 ) -> AsyncIterator[Runtime]:
     """Opens database, Redis and clients and closes them again. Raises SettingsError for what is missing.
 
     `transports` replaces the clients' way out, by system ("espocrm", "xai-files", "xai-management",
-    "advoware", "google"): tests reach the stand-ins without a socket.
+    "advoware", "google"): tests reach the stand-ins without a socket. `memory` is
+    where tokens outlive this runtime, for a process that opens many of them.
     """
     ways = transports or {}
     settings.require(*REQUIRED)
@@ -150,13 +158,13 @@ async def open_runtime(
             "xai-files": xai.probe_files,
             "xai-management": xai.probe_management,
         }
-        advoware = await _open_advoware(settings, stack, database, espocrm, ways.get("advoware"))
+        advoware = await _open_advoware(settings, stack, database, espocrm, memory, ways.get("advoware"))
         if advoware is not None:
             probes["advoware"] = advoware.client.probe
         calendars, why_no_calendars = None, None
         if advoware is not None and settings.has_calendars:
             try:
-                calendars = open_calendars(settings, database, advoware.client, ways.get("google"))
+                calendars = open_calendars(settings, database, advoware.client, ways.get("google"), memory)
             except SettingsError as error:
                 # A wrong key file is no reason for documents and parties to stand still.
                 log.error("calendars_unusable", says=str(error))  # noqa: TRY400  # one sentence, no traceback
@@ -180,7 +188,8 @@ async def open_runtime(
         if calendars is not None:
             streams["termine"] = TermineStream(calendars.pairs, open_channels(settings, calendars.pairs))
         elif why_no_calendars is not None:
-            streams["termine"] = UnusableStream("termine", frozenset({"google"}), why_no_calendars)
+            note = partial(_note_failed, database)
+            streams["termine"] = UnusableStream("termine", frozenset({"google"}), why_no_calendars, note)
         yield Runtime(
             settings,
             database,
@@ -200,15 +209,28 @@ async def _refuse(error: AuthFailed) -> None:
     raise error
 
 
+async def _note_failed(database: Database, kuerzel: str, error: AuthFailed) -> None:
+    def note(conn: Connection) -> None:
+        now = database.now(conn)
+        calendar_passes.note_failed(conn, now, kuerzel, now, error)
+
+    await database.run(note)
+
+
 async def _open_advoware(
-    settings: Settings, stack: AsyncExitStack, database: Database, espocrm: EspoCrm, transport: Any
+    settings: Settings,
+    stack: AsyncExitStack,
+    database: Database,
+    espocrm: EspoCrm,
+    memory: TokenMemory | None,
+    transport: Any,
 ) -> AdvowareParts | None:
     if not settings.has_advoware:
         return None
     cache = open_token_cache(settings)
     if cache is not None:
         stack.push_async_callback(cache.aclose)
-    client = Advoware.open(settings, transport=transport, cache=cache, on_call=count_call)
+    client = Advoware.open(settings, transport=transport, cache=cache or memory, on_call=count_call)
     stack.push_async_callback(client.aclose)
     pairs = Pairs(
         database, BeteiligteRecords(espocrm, settings), BankverbindungRecords(espocrm, settings), client

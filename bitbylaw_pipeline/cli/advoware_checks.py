@@ -10,8 +10,9 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 
-from bitbylaw_pipeline.cli.checking import attempt, clock_difference
+from bitbylaw_pipeline.cli.checking import Check, attempt, clock_difference
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
+from bitbylaw_pipeline.cli.termine_checks import check_termine
 from bitbylaw_pipeline.clients import advoware_surface as surface
 from bitbylaw_pipeline.clients.advoware import Advoware
 from bitbylaw_pipeline.clients.advoware_errors import LoginRefused, TokenRefused
@@ -122,8 +123,13 @@ async def _reach(settings: Settings, client: Advoware, database: Database | None
     except Unreachable as error:
         yield bad(AREA, str(error), REMEDIES[Trouble.OFFLINE])
         return
-    async for finding in attempt(AREA, "list of parties", lambda: _lists(settings, client)):
-        yield finding
+    checks: tuple[tuple[str, Check], ...] = (
+        ("list of parties", lambda: _lists(settings, client)),
+        ("Termine", lambda: check_termine(settings, client)),
+    )
+    for name, check in checks:
+        async for finding in attempt(AREA, name, check):
+            yield finding
 
 
 async def _is_refused(database: Database) -> bool:

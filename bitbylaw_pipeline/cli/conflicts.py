@@ -8,8 +8,9 @@ import click
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.field_values import WARNING, print_values
-from bitbylaw_pipeline.cli.hold_words import SIDES, name_of
+from bitbylaw_pipeline.cli.hold_words import name_of
 from bitbylaw_pipeline.cli.holds import pair_option
+from bitbylaw_pipeline.cli.pair_names import asked_for, is_among, named_pair, shown, sides_of
 from bitbylaw_pipeline.cli.screen import screen, span, table
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.inbox import two_way_desk
@@ -24,15 +25,24 @@ Holds = Mapping[tuple[str, str, str], HoldView]
 @click.option("--values", "with_values", is_flag=True, help="Show what stood where: personal data.")
 @click.option("--all", "with_closed", is_flag=True, help="Also those that are decided.")
 def conflicts(pair: str | None, with_values: bool, with_closed: bool) -> None:
-    """List what was changed on both sides; `resolve` the hold that stands beside it."""
+    """List what was changed on both sides; `resolve` the hold that stands beside it.
+
+    An edit in Google that was put back (of a Frist, or of a masked text) is decided at once: --all shows it.
+    """
     settings = load_settings()
+    chosen = None if pair is None else named_pair(settings, pair)
     with open_state(settings) as database:
 
         def read(connection: Connection) -> tuple[float, list[ConflictView], Holds]:
             found = two_way_desk.list_conflicts(
-                connection, database.cipher, pair, with_values=with_values, with_closed=with_closed
+                connection,
+                database.cipher,
+                asked_for(chosen),
+                with_values=with_values,
+                with_closed=with_closed,
             )
-            waiting = two_way_desk.list_holds(connection, pair)
+            waiting = two_way_desk.list_holds(connection, asked_for(chosen))
+            found = [one for one in found if is_among(one.pair, chosen)]
             return database.now(connection), found, _by_subject(waiting)
 
         now, found, waiting = database.read(read)
@@ -56,14 +66,15 @@ def _print(found: Sequence[ConflictView], waiting: Holds, now: float) -> None:
         for one in (one for one in found if one.pair == pair):
             hold = waiting.get((one.pair, one.link_id, one.what)) if one.closed_at is None else None
             rows.append((one.link_id, one.what, span(now - one.first_at), _outcome(one, hold)))
-        console.print(table(pair, ("link", "fields", "#since", "outcome, or hold"), rows))
+        console.print(table(shown(pair), ("link", "fields", "#since", "outcome, or hold"), rows))
 
 
 def _outcome(one: ConflictView, hold: HoldView | None) -> str:
     if one.closed_at is None:
         return name_of(hold) if hold else "open"
-    if one.winner in SIDES:
-        return f"{SIDES[one.winner]} won"
+    sides = sides_of(one.pair)
+    if one.winner in sides:
+        return f"{sides[one.winner]} won"
     return f"answered by {one.resolved_by}" if one.resolved_by else "ended by itself"
 
 
@@ -81,4 +92,5 @@ def _print_values(one: ConflictView) -> None:
             name: None if is_whole and name != "agreed" and not values else values
             for name, values in columns.items()
         },
+        sides_of(one.pair),
     )

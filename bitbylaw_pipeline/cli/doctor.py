@@ -13,6 +13,7 @@ from bitbylaw_pipeline.cli.advoware_checks import check_advoware, check_proxy
 from bitbylaw_pipeline.cli.checking import Check, attempt
 from bitbylaw_pipeline.cli.espocrm_checks import check_espocrm
 from bitbylaw_pipeline.cli.findings import Finding, bad, print_findings
+from bitbylaw_pipeline.cli.google_checks import check_google
 from bitbylaw_pipeline.cli.own_checks import check_redis, check_settings, check_spool, check_state
 from bitbylaw_pipeline.cli.screen import OK, WARNING, WRONG, screen
 from bitbylaw_pipeline.cli.state import load_settings, open_own_state, state_file
@@ -68,6 +69,7 @@ async def diagnose(settings: Settings, *, forget_refusal: bool = False) -> Async
                 "connection to Advoware",
                 lambda: check_advoware(settings, database, forget_refusal=forget_refusal),
             ),
+            ("Google", "Google's calendars", lambda: check_google(settings)),
             ("proxy", "proxy", lambda: check_proxy(settings)),
         )
         for area, name, check in checks:

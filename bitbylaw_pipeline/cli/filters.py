@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-STREAM_NAMES = ("documents", "collections", "beteiligte", "bankverbindungen", "akten")
-ADVOWARE_STREAMS = STREAM_NAMES[2:]
-"""Those that are there where Advoware is configured."""
+from bitbylaw_pipeline.cli.pair_names import ADVOWARE_PAIRS, TERMINE
+
+STREAM_NAMES = ("documents", "collections", *ADVOWARE_PAIRS, TERMINE)
+ADVOWARE_STREAMS = ADVOWARE_PAIRS
+"""Those that are there where Advoware is configured; `termine` is there with calendars alone."""
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -47,9 +49,8 @@ def stream_option(function: F) -> F:
 
 def key_option(function: F) -> F:
     """--key"""
-    return click.option("--key", default=None, help="Only this record's id, or this owner (EntityType:id).")(
-        function
-    )
+    shown = "Only this record's id, this owner (EntityType:id), or this employee (Kürzel)."
+    return click.option("--key", default=None, help=shown)(function)
 
 
 def since_option(function: F) -> F:

@@ -10,7 +10,10 @@ from bitbylaw_pipeline.cli.screen import OK, WARNING, WRONG, judged, screen
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`level` is ok, warning or wrong; `advice` says what to do where it is not ok."""
+    """`level` is ok, warning or wrong; `advice` says what to do where it is not ok.
+
+    Further lines of the advice are to be copied: they are printed as they stand.
+    """
 
     area: str
     level: str
@@ -40,4 +43,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
         console.print(f"{judged(one.level)} {one.area:<9}", end=" ")
         console.print(one.says, markup=False)
         if one.advice:
-            console.print(f"{'':<18}-> {one.advice}", style="dim", markup=False)
+            first, *to_copy = one.advice.splitlines()
+            console.print(f"{'':<18}-> {first}", style="dim", markup=False)
+            for line in to_copy:
+                console.print(line, markup=False, soft_wrap=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bitbylaw_pipeline.cli.pair_names import legend_of
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView
 
-SIDES: Mapping[str, str] = MappingProxyType({"left": "EspoCRM", "right": "Advoware"})
-LEGEND = "left is EspoCRM, right is Advoware"
+LEGEND = legend_of("beteiligte")
 CONFIRMED_PAIR = "bankverbindungen"
 """An answer about an account moves money: it is confirmed by hand."""
 DIGEST_LETTERS = 6
@@ -41,7 +41,7 @@ _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "ambiguous_partner": Meaning("Several records name the same counterpart: which is it?", _RECORD),
         "partner_missing": Meaning("It names a counterpart that is not there.", _RECORD),
         "bootstrap_unmatched": Meaning(
-            "Nothing matched in the very first pass: is it the right firm?", _RECORD
+            "Nothing matched in the very first pass: is it the right firm, or calendar?", _RECORD
         ),
         "partner_not_searchable": Meaning(
             "Its counterpart cannot be looked for: a list is not whole.", _RECORD
@@ -63,7 +63,7 @@ _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
             "EspoCRM refused it as a double: clear that up there, the next pass tries."
         ),
         "key_taken": Meaning(
-            "Its key (bitbylawKey) stands on a copy that is linked already: empty it there."
+            "Its key stands on a copy that is linked already: empty it there (EspoCRM: bitbylawKey), or delete the copy."
         ),
         "create_unsettled": Meaning("A create without an answer: the next passes find out. Ends by itself."),
         "ambiguous_create": Meaning(
@@ -76,6 +76,26 @@ _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "akte_gone": Meaning("A matter names an Akte that Advoware no longer has: correct it in EspoCRM."),
         "unlinked": Meaning(
             "Deleted on one side; the other stays and is on its own now. A notice: acknowledge."
+        ),
+        # Appointments.
+        "serie_ohne_gegenstueck": Meaning(
+            "A series made in Google stays there: Advoware's know no such rules. Enter it in Advoware instead."
+        ),
+        "ausnahme": Meaning(
+            "One appointment of a series was moved or deleted in Google: Advoware's series have no exceptions. Undo it "
+            "there, or change Advoware. Ends by itself."
+        ),
+        "unreadable": Meaning(
+            "It is there, and its times make no sense: put them right in that system. Ends by itself."
+        ),
+        "unknown_turnus": Meaning(
+            "A series of Advoware's without a known interval stays there: put the interval right. Ends by itself."
+        ),
+        "end_of_month": Meaning(
+            "A series on a day that not every month has stays in Advoware: enter single Termine. Ends by itself."
+        ),
+        "ends_before_it_begins": Meaning(
+            "A series that ends before it begins stays in Advoware: put its end right there. Ends by itself."
         ),
     }
 )

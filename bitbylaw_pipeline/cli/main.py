@@ -24,10 +24,14 @@ _COMMANDS = {
     "demo": ("demo:demo", "Show everything on the built-in sandbox, with live progress."),
     "status": ("status:status", "Show what is waiting, who is at work, and what may leave the firm."),
     "inbox": ("inbox:inbox", "Look at what came in and what is parked, and set it going again."),
-    "sync": ("sync:sync", "Sync one document, owner, party, bank account or Akte now."),
-    "pass": ("pair_pass:run_pass", "Compare all parties, accounts and Akten with Advoware's, now."),
+    "sync": ("sync:sync", "Sync one document, owner, party, account, Akte or employee's Termine now."),
+    "pass": ("pair_pass:run_pass", "Compare all parties, accounts, Akten and Termine with Advoware's, now."),
     "plan": ("pair_pass:plan", "Show what such a pass would do; nothing is done."),
-    "holds": ("holds:holds", "List what waits for a person's answer between EspoCRM and Advoware."),
+    "audit": (
+        "audit:audit",
+        "Look for doubles, orphans and differences among appointments, and repair them.",
+    ),
+    "holds": ("holds:holds", "List what waits for a person's answer between two systems."),
     "conflicts": ("conflicts:conflicts", "List what was changed on both sides."),
     "resolve": ("resolve:resolve", "Answer a hold, or acknowledge a notice."),
     "approve-deletes": ("approvals:approve_deletes", "Allow the next pass a number of deletes."),
@@ -36,6 +40,7 @@ _COMMANDS = {
     "unlink": ("approvals:unlink", "End a link between two records; both stay."),
     "relink": ("approvals:relink", "Take up a link again that has ended."),
     "doctor": ("doctor:doctor", "Check every system, key, right, field and webhook; say what to do."),
+    "setup-calendar": ("setup_calendar:setup_calendar", "Make the calendar for one employee's Termine."),
     "setup-espocrm": ("setup_espocrm:setup_espocrm", "Register the webhooks in EspoCRM; name what it lacks."),
 }
 
@@ -83,7 +88,8 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def cli() -> None:
-    """Keeps the firm's systems in step: EspoCRM's documents at xAI, its parties and accounts at Advoware.
+    """Keeps the firm's systems in step: EspoCRM's documents at xAI, its parties and accounts at Advoware,
+    and Advoware's Termine in Google's calendars.
 
     Settings come from the environment and from .env in the working folder (see .env.example).
     """

@@ -10,14 +10,22 @@ import click
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.field_values import WARNING, print_values
-from bitbylaw_pipeline.cli.hold_words import CONFIRMED_PAIR, LEGEND, SIDES, fields_of, meaning, name_of
+from bitbylaw_pipeline.cli.hold_words import CONFIRMED_PAIR, fields_of, meaning, name_of
+from bitbylaw_pipeline.cli.pair_names import (
+    kuerzel_of,
+    legend_of,
+    require_kuerzel,
+    shown,
+    sides_of,
+    stream_of,
+)
 from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.cli.screen import screen
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.cli.waking import wake_streams
-from bitbylaw_pipeline.cli.wanting import want
+from bitbylaw_pipeline.cli.wanting import key_behind, want
 from bitbylaw_pipeline.cli.work_keys import require_advoware
-from bitbylaw_pipeline.inbox import person_tasks, two_way_desk, two_way_links
+from bitbylaw_pipeline.inbox import two_way_desk, two_way_links
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView, Refused
 from bitbylaw_pipeline.settings import Settings
@@ -35,8 +43,9 @@ def resolve(
 ) -> None:
     """Answer HOLD (as `bitbylaw holds` names it): whose values count, or what becomes of the record.
 
-    left takes EspoCRM's values, right Advoware's; create makes the counterpart, link:ID says which record it is.
-    It is carried out at once where bitbylaw up runs. Answers about bank accounts have to be confirmed.
+    left takes EspoCRM's values, right Advoware's (of appointments: left Advoware's, right Google's); create makes the
+    counterpart, link:ID says which record it is. It is carried out at once where bitbylaw up runs. Answers about bank
+    accounts have to be confirmed.
     """
     if bool(take) == acknowledge:
         raise NotUsable("Say either --take left, right, create or link:ID, or --acknowledge for a notice.")
@@ -55,13 +64,15 @@ def resolve(
         if found.pair == CONFIRMED_PAIR and not is_confirmed:
             _confirm(found)
         key = database.run_sync(lambda c: decide(c, database, settings, found, take))
-    wake_streams(settings, [found.pair] if key else [])
+    wake_streams(settings, [stream_of(found.pair)] if key else [])
     screen().print(f"{name_of(found)}: answered {take}.", markup=False)
     if key:
-        screen().print(f"{found.pair} {key} is wanted; it is carried out at once if bitbylaw up runs.")
+        screen().print(
+            f"{stream_of(found.pair)} {key} is wanted; it is carried out at once if bitbylaw up runs."
+        )
     else:
         screen().print(
-            f"The next pass carries it out: within 15 minutes, or now with bitbylaw pass {found.pair}."
+            f"The next pass carries it out: within 15 minutes, or now with bitbylaw pass {shown(found.pair)}."
         )
 
 
@@ -100,23 +111,27 @@ def check_answer(connection: Connection, found: HoldView, take: str) -> None:
         other = "right" if found.subject.startswith("left:") else "left"
         linked = two_way_links.linked_ids(connection, found.pair)
         if any(partner in ids for side, ids in linked.items() if side.value == other):
-            raise Problem(f"{partner} in {SIDES[other]} is linked with another record already.")
+            raise Problem(
+                f"{partner} in {sides_of(found.pair)[other]} is linked with another record already."
+            )
 
 
 def decide(
     connection: Connection, database: Database, settings: Settings, found: HoldView, take: str
 ) -> str | None:
-    """Stores the answer and wants the record in its stream; its key there, None where EspoCRM has no record yet."""
+    """Stores the answer and wants the record (of an appointment: the employee) in its stream.
+
+    Returns the key there, None where there is none (yet).
+    """
     now = database.now(connection)
     try:
         two_way_desk.decide(connection, now, database.cipher, found.hold_id, take, who(), shown=found.digest)
     except Refused as refused:
         raise Problem(str(refused)) from None
-    key = person_tasks.left_id(connection, found.pair, found.subject)
-    if key is None and take.startswith("link:"):
-        key = take.removeprefix("link:")
+    partner = take.removeprefix("link:") if take.startswith("link:") else None
+    key = key_behind(connection, settings, found.pair, found.subject, partner)
     if key is not None:
-        want(connection, database, settings, found.pair, key, "resolve")
+        want(connection, database, settings, stream_of(found.pair), key, "resolve")
     return key
 
 
@@ -143,19 +158,22 @@ def _acknowledge(database: Database, found: HoldView, *, dry_run: bool) -> None:
 
 def _show(settings: Settings, found: HoldView, take: str, *, with_values: bool, needs_plan: bool) -> None:
     console = screen()
-    console.print(f"{found.pair} {found.subject}: {found.why}, answer {take} ({LEGEND})", markup=False)
+    legend = legend_of(found.pair)
+    console.print(f"{shown(found.pair)} {found.subject}: {found.why}, answer {take} ({legend})", markup=False)
     if not (needs_plan or with_values):
         return
     from bitbylaw_pipeline.cli.trial import try_answer  # noqa: PLC0415  # it imports the clients
 
     require_advoware(settings)
+    if (kuerzel := kuerzel_of(found.pair)) is not None:
+        require_kuerzel(settings, kuerzel)
     trial = asyncio.run(try_answer(settings, found, take, with_values=with_values))
     for line in trial.lines or ["Nothing would be done."]:
         console.print(f"  {line}", markup=False)
     if with_values:
         console.print(f"[yellow]{WARNING}[/]")
         names = {name for values in trial.values.values() for name in values or {}}
-        print_values(fields_of(found.why) or sorted(names), trial.values)
+        print_values(fields_of(found.why) or sorted(names), trial.values, sides_of(found.pair))
 
 
 def _confirm(found: HoldView) -> None:

@@ -17,8 +17,9 @@ _STYLES = {OK: "green", WARNING: "yellow", WRONG: "bold red"}
 
 def screen() -> Console:
     """Standard output as it is now (a test or a pipe may have replaced it)."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH_OF_A_PIPE)
+    # Without `emoji=False` the Kürzel in "termine:AB: ..." is shown as a blood group.
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=WIDTH_OF_A_PIPE)
 
 
 def judged(level: str) -> str:

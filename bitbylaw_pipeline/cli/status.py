@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,8 +11,10 @@ import click
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS, STREAM_NAMES
+from bitbylaw_pipeline.cli.pair_names import TERMINE
 from bitbylaw_pipeline.cli.screen import moment, screen, span, table
 from bitbylaw_pipeline.cli.state import load_settings, open_state
+from bitbylaw_pipeline.cli.termine_status import TermineStatus, print_termine, read_termine
 from bitbylaw_pipeline.domain.akte_match import AkteStatus
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.inbox import akte_states, batches, events, outages, two_way_desk, work_queue
@@ -44,11 +46,16 @@ class Status:
     pairs: Mapping[str, PairCounts]
     """Empty where Advoware is not configured."""
     last_passes: Mapping[str, float | None]
+    termine: TermineStatus | None
+    """None where nobody has a calendar."""
 
 
-def read_status(database: Database, *, last_events: int, has_advoware: bool) -> Status:
-    """Everything in one reading transaction."""
-    always = STREAMS if has_advoware else tuple(name for name in STREAMS if name not in ADVOWARE_STREAMS)
+def read_status(
+    database: Database, *, last_events: int, has_advoware: bool, employees: Collection[str] = ()
+) -> Status:
+    """Everything in one reading transaction; `employees` are the Kürzel that have a calendar."""
+    absent = {*(() if has_advoware else ADVOWARE_STREAMS), *(() if employees else (TERMINE,))}
+    always = tuple(name for name in STREAMS if name not in absent)
     pairs = ADVOWARE_STREAMS if has_advoware else ()
 
     def read(conn: Connection) -> Status:
@@ -64,6 +71,7 @@ def read_status(database: Database, *, last_events: int, has_advoware: bool) -> 
             events.listing(conn, limit=last_events) if last_events else [],
             _pair_counts(conn, pairs),
             {pair: last_pass(conn, pair) for pair in pairs},
+            read_termine(conn, now, employees) if employees else None,
         )
 
     return database.read(read)
@@ -87,7 +95,12 @@ def status(as_json: bool, last_events: int) -> None:
     """Show what is waiting, who is at work, and what may leave the firm."""
     settings = load_settings()
     with open_state(settings) as database:
-        found = read_status(database, last_events=last_events, has_advoware=settings.has_advoware)
+        found = read_status(
+            database,
+            last_events=last_events,
+            has_advoware=settings.has_advoware,
+            employees=sorted(settings.calendars) if settings.has_calendars else (),
+        )
     if as_json:
         click.echo(json.dumps(_as_json(found, settings.xai_egress), indent=2))
         return
@@ -111,6 +124,9 @@ def status(as_json: bool, last_events: int) -> None:
         console.print()
         console.print(_pairs(found))
         console.print(f"Advoware {_reach(found)}", markup=False)
+    if found.termine is not None:
+        console.print()
+        print_termine(found.termine, found.now)
     if found.events:
         console.print()
         rows = [
@@ -156,7 +172,8 @@ def _reach(found: Status) -> str:
     down = next((one for one in found.paused if one.system == "advoware"), None)
     if down is not None:
         return f"{down.reason} since {moment(down.since)} ({span(found.now - down.since)})"
-    last = max((at for at in found.last_passes.values() if at is not None), default=None)
+    newest = found.termine.newest_pass if found.termine is not None else None
+    last = max((at for at in (*found.last_passes.values(), newest) if at is not None), default=None)
     return "has not been reached yet" if last is None else f"answered {span(found.now - last)} ago"
 
 

@@ -1,4 +1,4 @@
-"""`bitbylaw sync`: one document, owner, party, bank account or Akte, now."""
+"""`bitbylaw sync`: one document, owner, party, bank account, Akte, or one employee's appointments, now."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ LOOK_EVERY_SECONDS = 0.25
 )
 def sync(stream: str, key: str, dry_run: bool, here: bool, timeout: float) -> None:
     """Sync one document, party or bank account (its id in EspoCRM), one owner's collection (EntityType:id), or
-    one Akte (its id at Advoware).
+    one Akte (its id at Advoware), or the appointments of one employee (`termine AB`).
 
     Without --here the work is put into the queue, where it survives everything, and followed until it is done.
     """
     key = parse_key(stream, key)
     settings = load_settings(make_key=dry_run or here)
-    require_stream(settings, stream)
+    key = require_stream(settings, stream, key)
     if dry_run:
         _print_plan(settings, stream, key)
     elif here:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bitbylaw_pipeline.cli.pair_names import kuerzel_of
+from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_state import Decision, Snapshot
 from bitbylaw_pipeline.inbox import two_way_links
@@ -15,9 +18,13 @@ from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.bankverbindungen_sides import AdvowareBankSide, EspoBankSide
 from bitbylaw_pipeline.sync.beteiligte_advoware import AdvowareBeteiligteSide
 from bitbylaw_pipeline.sync.beteiligte_espocrm import EspoBeteiligteSide
+from bitbylaw_pipeline.sync.termine_advoware import AdvowareTermineSide
+from bitbylaw_pipeline.sync.termine_google import GoogleTermineSide
+from bitbylaw_pipeline.sync.termine_pairs import TerminePairs
 from bitbylaw_pipeline.sync.two_way_adapter import Adapter
 from bitbylaw_pipeline.sync.two_way_database import DatabaseLinkStore
 from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
+from bitbylaw_pipeline.sync.two_way_report import RunReport
 from bitbylaw_pipeline.wiring import open_runtime
 
 
@@ -27,6 +34,25 @@ class Trial:
 
     lines: list[str]
     values: Mapping[str, Mapping[str, Any] | None]
+
+
+class _AnsweredTermine(TerminePairs):
+    """The employees' pairs, one of them with the answer."""
+
+    __slots__ = ("_hold", "_take")
+
+    def __init__(self, pairs: TerminePairs, hold: HoldView, take: str) -> None:
+        TerminePairs.__init__(
+            self, pairs.database, pairs.termine, pairs.google, pairs.calendars, pairs.rules, pairs.clock
+        )
+        self._hold = hold
+        self._take = take
+
+    def store(self, kuerzel: str) -> DatabaseLinkStore:
+        """The pair's state."""
+        if self.pair(kuerzel) != self._hold.pair:
+            return DatabaseLinkStore(self.database, self.pair(kuerzel))
+        return _AnsweredStore(self.database, self._hold.pair, self._hold, self._take)
 
 
 class _AnsweredStore(DatabaseLinkStore):
@@ -69,22 +95,45 @@ class _AnsweredPairs(Pairs):
 async def try_answer(settings: Settings, hold: HoldView, take: str, *, with_values: bool) -> Trial:
     """Plans the pair with the answer; raises the errors of the systems, both of which are asked."""
     async with open_runtime(settings) as runtime:
+        kuerzel = kuerzel_of(hold.pair)
+        if kuerzel is not None:
+            if runtime.calendars is None:
+                raise Problem("Google's key file cannot be used: see bitbylaw doctor.")
+            pairs = runtime.calendars.pairs
+            return await _try_appointment(pairs, kuerzel, hold, take, with_values=with_values)
         assert runtime.advoware is not None  # noqa: S101  # asked for before
-        pairs, pair = runtime.advoware.pairs, Pair(hold.pair)
-        ids = await _record_ids(pairs, hold, take)
+        parties, pair = runtime.advoware.pairs, Pair(hold.pair)
+        ids = await _record_ids(parties.database, hold, take)
         # Where Advoware lists no parties, only those that are named are looked at; an account's id begins with its party's.
         betnr = (ids[Side.RIGHT] or "").partition("/")[0]
-        reconciler = await _AnsweredPairs(pairs, hold, take).reconciler(pair, wants=(betnr,) if betnr else ())
+        reconciler = await _AnsweredPairs(parties, hold, take).reconciler(
+            pair, wants=(betnr,) if betnr else ()
+        )
         report = await reconciler.plan()
-        subjects = {hold.subject, *(() if hold.link_id is None else (hold.link_id,))}
-        lines = [line for line in report.lines if line.partition(": ")[0] in subjects]
-        return Trial(lines, await _values(pairs, pair, ids) if with_values else {})
+        values = await _values(await _adapters(parties, pair), ids) if with_values else {}
+        return Trial(_lines_about(hold, report), values)
+
+
+async def _try_appointment(
+    pairs: TerminePairs, kuerzel: str, hold: HoldView, take: str, *, with_values: bool
+) -> Trial:
+    async with _AnsweredTermine(pairs, hold, take).reconciler(kuerzel) as reconciler:
+        report = await reconciler.plan()
+    values: dict[str, Mapping[str, Any] | None] = {}
+    if with_values:
+        ids = await _record_ids(pairs.database, hold, take)
+        values = await _values(_calendar_sides(pairs, kuerzel), ids)
+    return Trial(_lines_about(hold, report), values)
+
+
+def _lines_about(hold: HoldView, report: RunReport) -> list[str]:
+    subjects = {hold.subject, *(() if hold.link_id is None else (hold.link_id,))}
+    return [line for line in report.lines if line.partition(": ")[0] in subjects]
 
 
 async def _values(
-    pairs: Pairs, pair: Pair, ids: Mapping[Side, str | None]
+    adapters: Mapping[Side, Adapter], ids: Mapping[Side, str | None]
 ) -> dict[str, Mapping[str, Any] | None]:
-    adapters = await _adapters(pairs, pair)
     found: dict[str, Mapping[str, Any] | None] = {}
     for side in Side:
         record_id = ids[side]
@@ -93,8 +142,7 @@ async def _values(
     return found
 
 
-async def _record_ids(pairs: Pairs, hold: HoldView, take: str) -> dict[Side, str | None]:
-    database = pairs.database
+async def _record_ids(database: Database, hold: HoldView, take: str) -> dict[Side, str | None]:
     links = await database.run(lambda c: two_way_links.load(c, database.cipher, hold.pair))
     link = next((one for one in links if one.link_id == hold.link_id), None)
     if link is not None:
@@ -102,6 +150,26 @@ async def _record_ids(pairs: Pairs, hold: HoldView, take: str) -> dict[Side, str
     side = Side(hold.side or hold.subject.partition(":")[0])
     own = hold.record_id or hold.subject.partition(":")[2]
     return {side: own, side.other: take.removeprefix("link:") if take.startswith("link:") else None}
+
+
+def _calendar_sides(pairs: TerminePairs, kuerzel: str) -> dict[Side, Adapter]:
+    """Both calendars of one employee, to read from."""
+    of, rules = pairs.calendars[kuerzel], pairs.rules
+    calendar = pairs.google.calendar(of.user, of.calendar_id)
+    window = rules.window(pairs.clock())
+    return {
+        Side.LEFT: AdvowareTermineSide(pairs.termine, kuerzel, window, rules.fristen, _never_ours),
+        Side.RIGHT: GoogleTermineSide(
+            calendar, pairs.mirror(kuerzel), pairs.pair(kuerzel), masks=rules.masks
+        ),
+    }
+
+
+@contextlib.asynccontextmanager
+async def _never_ours(fr_nr: int) -> AsyncIterator[bool]:
+    """A trial writes no Termin."""
+    del fr_nr
+    yield False
 
 
 async def _adapters(pairs: Pairs, pair: Pair) -> dict[Side, Adapter]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS, STREAM_NAMES
+from bitbylaw_pipeline.cli.pair_names import TERMINE, check_kuerzel, named_kuerzel, require_kuerzel
 from bitbylaw_pipeline.cli.problems import NotUsable
 from bitbylaw_pipeline.domain.document import OwnerKey, is_record_id
+from bitbylaw_pipeline.inbox.calendar_passes import ENTITY_TYPE
 from bitbylaw_pipeline.settings import Settings
 
 
@@ -17,6 +19,9 @@ def parse_key(stream: str, key: str) -> str:
             return str(OwnerKey.parse(key))
         except ValueError as error:
             raise NotUsable(str(error)) from None
+    if stream == TERMINE:
+        check_kuerzel(key)
+        return key
     if stream == "akten":
         if not (key.isascii() and key.isdigit()):
             raise NotUsable("An Akte's key is its id at Advoware, a number.")
@@ -27,10 +32,14 @@ def parse_key(stream: str, key: str) -> str:
     return key
 
 
-def require_stream(settings: Settings, stream: str) -> None:
-    """Raises NotUsable for a stream that is there only where Advoware is configured, and it is not."""
+def require_stream(settings: Settings, stream: str, key: str) -> str:
+    """The key, a Kürzel as the setting has it. Raises NotUsable for a stream, or an employee, that is not configured."""
     if stream in ADVOWARE_STREAMS:
         require_advoware(settings)
+    if stream == TERMINE:
+        key = named_kuerzel(settings, key)
+        require_kuerzel(settings, key)
+    return key
 
 
 def require_advoware(settings: Settings) -> None:
@@ -49,6 +58,7 @@ def entity_type_of(settings: Settings, stream: str) -> str:
         "beteiligte": settings.beteiligte_fields.entity_type,
         "bankverbindungen": settings.bankverbindung_fields.entity_type,
         "akten": "Akte",
+        TERMINE: ENTITY_TYPE,
     }.get(stream, "")
 
 

@@ -16,7 +16,7 @@ from bitbylaw_pipeline.clients.google_quota import Quota
 from bitbylaw_pipeline.clients.google_refusals import token_judge
 from bitbylaw_pipeline.clients.google_session import Session
 from bitbylaw_pipeline.clients.google_setup import CalendarSetup
-from bitbylaw_pipeline.clients.google_tokens import TokenKeeper
+from bitbylaw_pipeline.clients.google_tokens import KeptTokens, TokenKeeper
 from bitbylaw_pipeline.clients.http import CallRecord, System, open_transport
 from bitbylaw_pipeline.domain.errors import AuthFailed, NotFound, Permanent, RateLimited
 
@@ -45,6 +45,7 @@ class Google:
         connection: GoogleConnection,
         *,
         users: Iterable[CalendarUser] = (),
+        memory: dict[str, KeptTokens] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_call: Callable[[CallRecord], None] | None = None,
         clock: Callable[[], float] = time.time,
@@ -53,7 +54,8 @@ class Google:
     ) -> Google:
         """The client of that connection. Raises SettingsError for a key file or an address that cannot be one.
 
-        `users` are all employees of the setting: with them one's refusal is told from everybody's. `transport`
+        `users` are all employees of the setting: with them one's refusal is told from everybody's. `memory` is
+        where tokens outlive this client. `transport`
         serves both hosts. `clock` is UTC epoch seconds; `ticks` and `sleep` are the quota's.
         """
         account = read_account(connection.service_account_file)
@@ -87,9 +89,9 @@ class Google:
             ticks=ticks,
             sleep=sleep,
         )
-        return cls(
-            api, TokenKeeper(account, host, host.base_url, clock, users), quota, clock, account.client_id
-        )
+        kept = None if memory is None else memory.setdefault(f"{account.email} {host.base_url}", {})
+        tokens = TokenKeeper(account, host, host.base_url, clock, users, kept)
+        return cls(api, tokens, quota, clock, account.client_id)
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -88,7 +88,11 @@ def _grant(refusal: Refusal, text: str) -> SyncError:
         )
     if _CLOCK.search(text) or (skew is not None and abs(skew) > CLOCK_SECONDS):
         # The answer's own time may say that there is none worth telling: Google has looked at what we signed.
-        by = "" if skew is None or abs(skew) < CLOCK_SECONDS else f", which differs from Google's by {abs(skew):.0f} s"
+        by = (
+            ""
+            if skew is None or abs(skew) < CLOCK_SECONDS
+            else f", which differs from Google's by {abs(skew):.0f} s"
+        )
         return refusal.auth_failed(f"finds our time wrong: set this machine's clock{by}")
     if _JWT.search(text):
         return refusal.auth_failed(

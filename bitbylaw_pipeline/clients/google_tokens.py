@@ -40,10 +40,15 @@ class Token:
     use_until: float
 
 
+KeptTokens = dict[tuple[str, Scope], Token]
+"""By the user's address and the scope."""
+
+
 class TokenKeeper:
     """The present tokens, in memory. `host` is the token endpoint, `audience` its address, `clock` UTC epoch seconds.
 
-    `users` are those that may be asked whether a refusal is only about one; whoever asks for a token joins them.
+    `users` are those that may be asked whether a refusal is only about one; whoever asks for a token joins them. `kept`
+    is where the tokens are, if they are to outlive the keeper.
     """
 
     def __init__(
@@ -53,13 +58,14 @@ class TokenKeeper:
         audience: str,
         clock: Callable[[], float],
         users: Iterable[CalendarUser] = (),
+        kept: KeptTokens | None = None,
     ) -> None:
         self._account = account
         self._host = host
         self._audience = audience
         self._clock = clock
         self._users = {user.email: user for user in users}
-        self._kept: dict[tuple[str, Scope], Token] = {}
+        self._kept: KeptTokens = {} if kept is None else kept
         self._flights: dict[tuple[str, Scope], asyncio.Task[Token]] = {}
 
     def __repr__(self) -> str:
@@ -77,7 +83,7 @@ class TokenKeeper:
         """Another token than the one that was answered 401; many callers at once share one request."""
         kept = self._kept.get((user.email, scope))
         if kept is not None and kept.value == refused:
-            del self._kept[user.email, scope]
+            self._kept.pop((user.email, scope), None)
         return await self.token(user, scope)
 
     async def check(self, user: CalendarUser, scope: Scope) -> None:

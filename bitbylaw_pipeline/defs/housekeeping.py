@@ -5,16 +5,24 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
-from bitbylaw_pipeline.defs import advoware_pass, collections, documents, reconciliation
+from bitbylaw_pipeline.defs import (
+    advoware_pass,
+    collections,
+    documents,
+    reconciliation,
+    termine,
+    termine_audit,
+)
 from bitbylaw_pipeline.inbox.retention import delete_older
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.run_retention import delete_old_runs
 
-STREAMS = (collections.stream, documents.stream, *advoware_pass.STREAMS)
+STREAMS = (collections.stream, documents.stream, *advoware_pass.STREAMS, termine.stream)
 ASSETS = (
     *(key for stream in STREAMS for key in stream.asset_keys),
     reconciliation.drift.key,
     advoware_pass.PASS,
+    termine_audit.AUDIT,
 )
 
 

@@ -7,6 +7,8 @@ from bitbylaw_pipeline.defs import (
     beteiligte,
     collections,
     documents,
+    termine,
+    termine_audit,
 )
 from bitbylaw_pipeline.orchestration.standing_checks import build_check_sensor
 
@@ -18,5 +20,7 @@ standing_checks = build_check_sensor(
         *bankverbindungen.checks,
         *akten.checks,
         *advoware_pass.checks,
+        *termine.checks,
+        *termine_audit.checks,
     )
 )

@@ -12,6 +12,7 @@ from bitbylaw_pipeline.logs import configure_structure
 from bitbylaw_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from bitbylaw_pipeline.clients.token_memory import TokenMemory
     from bitbylaw_pipeline.wiring import Runtime
 
 
@@ -44,12 +45,20 @@ class Backend(dg.ConfigurableResource[Any]):
         """Everything a run needs: clients, queue, worker; closed when the block ends."""
         from bitbylaw_pipeline.wiring import open_runtime  # noqa: PLC0415  # brings the clients
 
-        return open_runtime(self.settings())
+        return open_runtime(self.settings(), memory=_tokens())
 
     def _open_database(self) -> Database:
         from bitbylaw_pipeline.wiring import open_database  # noqa: PLC0415  # brings the clients
 
         return open_database(self.settings())
+
+
+@cache
+def _tokens() -> "TokenMemory":
+    # Each tick opens a runtime of its own, and would log in anew.
+    from bitbylaw_pipeline.clients.token_memory import TokenMemory  # noqa: PLC0415  # brings the clients
+
+    return TokenMemory()
 
 
 @cache

@@ -12,7 +12,7 @@ from bitbylaw_pipeline.orchestration.dagster_storage import keep_connections
 from bitbylaw_pipeline.orchestration.interruption import run_until_stopped
 from bitbylaw_pipeline.orchestration.recorder import EventRecorder
 from bitbylaw_pipeline.orchestration.run_log import batch_run_log
-from bitbylaw_pipeline.orchestration.streams import StreamAssets
+from bitbylaw_pipeline.orchestration.streams import ESPOCRM, StreamAssets
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ async def _work(
                 log.info("stream is held by another batch, nothing to do here")
                 return
             log.info("batch begins", slot=slot.slot)
-            summary = await runtime.worker(stream.name).work(
-                stop=stop, record=recorder.record, beat=slot.beat
-            )
+            # A batch that has nothing to do with EspoCRM leaves its change feed to those that have, and to the sensor.
+            worker = runtime.worker(stream.name, polls_feed=ESPOCRM in stream.systems)
+            summary = await worker.work(stop=stop, record=recorder.record, beat=slot.beat)
             log.info("batch ends", slot=slot.slot, reason=summary.reason, **summary.counts)

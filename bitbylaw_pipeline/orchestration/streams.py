@@ -11,10 +11,13 @@ from bitbylaw_pipeline.settings import Settings
 
 RecordOf = Callable[[str, Settings, Mapping[str, Fact]], tuple[str, str] | None]
 
+ESPOCRM = "espocrm"
 ADVOWARE = "advoware"
 NO_ADVOWARE = (
     "Advoware is not configured (ADVOWARE_API_BASE_URL, ADVOWARE_API_KEY), so there is nothing to do here."
 )
+GOOGLE = "google"
+NO_CALENDARS = "No employee has a Google calendar (GOOGLE_CALENDARS or GOOGLE_CALENDARS_FILE), so there is nothing to do here."
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class StreamAssets:
     """One stream of the work queue as Dagster shows it.
 
     `name` is the stream's, and the name of its job and its partitions. `record_of` gives (entity type, id) of the
-    EspoCRM record behind a key, of which a pass has found out some facts; None where it is not known. `systems` are the
+    EspoCRM record behind a key, of which a pass has found out some facts; None where it is not known, or there is none. `systems` are the
     outside systems without which its batches only wait.
     """
 
@@ -54,7 +57,9 @@ def partitions_of(stream: str) -> dg.DynamicPartitionsDefinition:
 
 def why_not_set_up(stream: StreamAssets, settings: Settings) -> str | None:
     """Why this firm has no such stream, as one sentence; None if it has."""
-    return NO_ADVOWARE if ADVOWARE in stream.systems and not settings.has_advoware else None
+    if ADVOWARE in stream.systems and not settings.has_advoware:
+        return NO_ADVOWARE
+    return NO_CALENDARS if GOOGLE in stream.systems and not settings.has_calendars else None
 
 
 def document_record(key: str, settings: Settings, _: Mapping[str, Fact]) -> tuple[str, str]:
@@ -84,6 +89,10 @@ def akte_record(_: str, __: Settings, facts: Mapping[str, Fact]) -> tuple[str, s
         return None
     matter = OwnerKey.parse(str(facts["matter"]))
     return matter.entity_type, matter.id
+
+
+def no_record(_: str, __: Settings, ___: Mapping[str, Fact]) -> None:
+    """Nothing: EspoCRM has no record of it."""
 
 
 def record_url(stream: StreamAssets, key: str, settings: Settings, facts: Mapping[str, Fact]) -> str | None:

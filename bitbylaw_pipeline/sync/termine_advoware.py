@@ -126,6 +126,8 @@ class AdvowareTermineSide:
         """Changes the Termin if it still is what was planned on, its employees left as they are."""
         fr_nr = int(expected.id)
         before = _patch(expected.fields, {})
+        # As they were read: tidied for writing, an empty title or a blank line would look like somebody's edit for ever.
+        before["text"], before["notiz"] = expected.fields["text"], expected.fields["notiz"]
         # One that its owner has made private meanwhile is nobody's to change.
         before["is_private"] = False
         async with self._alone(fr_nr):

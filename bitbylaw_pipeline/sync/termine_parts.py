@@ -10,6 +10,7 @@ from bitbylaw_pipeline.clients.advoware_termin_forms import Surface
 from bitbylaw_pipeline.clients.advoware_termine import Termine
 from bitbylaw_pipeline.clients.google import Google
 from bitbylaw_pipeline.clients.google_connection import CalendarUser, GoogleConnection
+from bitbylaw_pipeline.clients.token_memory import TokenMemory
 from bitbylaw_pipeline.domain.termin_kind import FristRule
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
@@ -26,7 +27,11 @@ class CalendarParts:
 
 
 def open_calendars(
-    settings: Settings, database: Database, advoware: Advoware, transport: Any = None
+    settings: Settings,
+    database: Database,
+    advoware: Advoware,
+    transport: Any = None,
+    memory: TokenMemory | None = None,
 ) -> CalendarParts:
     """The parts that keep appointments in step; `google` is the caller's to close. Raises SettingsError."""
     of = {
@@ -44,6 +49,7 @@ def open_calendars(
             max_concurrency=settings.google_max_concurrency,
         ),
         users=[one.user for one in of.values()],
+        memory=None if memory is None else memory.google,
         transport=transport,
         on_call=count_call,
     )

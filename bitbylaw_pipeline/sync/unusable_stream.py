@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -19,6 +20,8 @@ class UnusableStream:
     name: str
     systems: frozenset[str]
     why: AuthFailed
+    note: Callable[[str, AuthFailed], Awaitable[None]]
+    """Told the key and the reason of each pass that was asked for: a standing check shows it."""
 
     def entity_lock(self, key: str) -> str:
         """A name of its own: nothing is done under it."""
@@ -27,6 +30,7 @@ class UnusableStream:
     async def sync(self, key: str) -> Outcome:
         """Raises the reason."""
         log.warning("unusable", stream=self.name, key=key)
+        await self.note(key, self.why)
         raise self.why
 
     async def describe(self, key: str) -> list[str]:

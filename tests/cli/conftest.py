@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,11 +145,50 @@ def _samples() -> tuple[dict[str, Any], dict[str, Any]]:
     return seed_document(link_multiple_fields=True), advoware_seed_document()
 
 
-def open_office(terminal: Terminal, version: str, *, with_advoware: bool = False) -> Iterator[Office]:
-    """The office with EspoCRM in that version."""
+EMPLOYEES = ("AB", "CD", "EF")
+
+
+def mail_of(kuerzel: str) -> str:
+    """The employee's Google account."""
+    return f"{kuerzel.lower()}@kanzlei.example"
+
+
+def calendar_of(kuerzel: str) -> str:
+    """The employee's calendar for Termine."""
+    return f"c_{kuerzel.lower()}@group.calendar.google.com"
+
+
+def calendars(*employees: str, **changed: str) -> str:
+    """GOOGLE_CALENDARS for them; `changed` has another calendar by Kürzel."""
+    return json.dumps(
+        {one: {"user": mail_of(one), "calendar": changed.get(one, calendar_of(one))} for one in employees}
+    )
+
+
+def open_office(
+    terminal: Terminal, version: str, *, with_advoware: bool = False, employees: Sequence[str] = ()
+) -> Iterator[Office]:
+    """The office with EspoCRM in that version; `employees` have a Google account and a calendar each."""
     seed, rows = copy.deepcopy(_samples())
+    rows["mitarbeiter"] += [{"kuerzel": one, "name": one} for one in employees]
+    google = {
+        "users": [{"mail": mail_of(one)} for one in employees],
+        "calendars": [
+            {"id": calendar_of(one), "owner": mail_of(one), "summary": "Termine"} for one in employees
+        ],
+    }
+    if employees:
+        terminal.settings |= {
+            "GOOGLE_CALENDARS": calendars(*employees),
+            "TERMINE_FRISTEN": "text:^Frist",
+            "TERMINE_MASKED": "false",
+            "API_KEYS": "k" * 40,
+        }
     with running_sandbox(
-        espocrm_version=version, espocrm_seed=seed, advoware_seed=rows if with_advoware else None
+        espocrm_version=version,
+        espocrm_seed=seed,
+        advoware_seed=rows if with_advoware else None,
+        google_seed=google,
     ) as sandbox:
         terminal.settings |= {
             "RECEIVER_PUBLIC_URL": "http://receiver.kanzlei.example:3111",
@@ -172,6 +212,12 @@ def office(with_state: tuple[Terminal, Database]) -> Iterator[Office]:
 def advoware_office(with_state: tuple[Terminal, Database]) -> Iterator[Office]:
     """The office with Advoware beside EspoCRM; nothing has been compared yet."""
     yield from open_office(with_state[0], "9.2.7", with_advoware=True)
+
+
+@pytest.fixture
+def calendar_office(with_state: tuple[Terminal, Database]) -> Iterator[Office]:
+    """The office with Advoware, Google and three employees' empty calendars; nothing has been compared yet."""
+    yield from open_office(with_state[0], "9.2.7", with_advoware=True, employees=EMPLOYEES)
 
 
 @pytest.fixture

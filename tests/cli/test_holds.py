@@ -13,6 +13,7 @@ from rich.console import Console
 from bitbylaw_pipeline.cli.field_values import print_values
 from bitbylaw_pipeline.cli.hold_words import fields_of, kind_of, meaning
 from bitbylaw_pipeline.cli.holds import CSV_COLUMNS, holds_table
+from bitbylaw_pipeline.cli.pair_names import sides_of
 from bitbylaw_pipeline.domain.akte_match import Why
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView
 from bitbylaw_pipeline.sandbox.samples.persons import PERSONS
@@ -94,7 +95,7 @@ def test_a_decided_conflict_is_listed_with_all(desk: Desk) -> None:
 
 def test_a_value_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Control characters are shown as such, and markup is text."""
-    print_values(["name"], {"left": {"name": "a\x1b[2Jb[red]c"}, "right": None})
+    print_values(["name"], {"left": {"name": "a\x1b[2Jb[red]c"}, "right": None}, sides_of("beteiligte"))
     shown = capsys.readouterr().out
     assert "\x1b[2J" not in shown
     assert "b[red]c" in shown

@@ -1,10 +1,10 @@
-"""The project's real definitions on the stand-ins of EspoCRM, xAI and Advoware, on a real Dagster instance."""
+"""The project's real definitions on the stand-ins of EspoCRM, xAI, Advoware and Google, on a real Dagster instance."""
 
 import asyncio
 import base64
 import functools
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from bitbylaw_pipeline.sandbox.advoware import create_app as create_advoware
 from bitbylaw_pipeline.sandbox.espocrm import create_app as create_espocrm
 from bitbylaw_pipeline.sandbox.espocrm.app import EspoSandbox
 from bitbylaw_pipeline.sandbox.espocrm.seeding import seed
+from bitbylaw_pipeline.sandbox.google import GoogleSandbox
+from bitbylaw_pipeline.sandbox.google import create_app as create_google
 from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document
 from bitbylaw_pipeline.sandbox.xai import XaiSandbox
@@ -30,6 +32,7 @@ from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.wiring import Runtime, open_runtime
 from tests.conftest import ENCRYPTION_KEY, FakeClock, migrated_url
 from tests.orchestration.workbench import dagster_instance
+from tests.sync.termine.office import EMPLOYEES, calendar_of, mail_of
 
 ESPOCRM_KEY = "sandbox-espocrm-key"
 KLAGE = "CVmhRumungsklage"
@@ -42,6 +45,7 @@ class StandIns:
     espocrm: EspoSandbox
     xai: XaiSandbox
     advoware: AdvowareSandbox
+    google: GoogleSandbox
     clock: FakeClock | None = None
     """The state database's, where a test moves the time."""
 
@@ -51,6 +55,7 @@ class StandIns:
         return {
             "advoware": httpx.ASGITransport(app=self.advoware),
             "espocrm": httpx.ASGITransport(app=self.espocrm),
+            "google": httpx.ASGITransport(app=self.google),
             "xai-files": httpx.ASGITransport(app=self.xai.files_app),
             "xai-management": httpx.ASGITransport(app=self.xai.management_app),
         }
@@ -70,13 +75,25 @@ class SandboxBackend(Backend):
     egress: str = "collection"
     feed_interval: float = 60.0
     has_advoware: bool = False
+    employees: str = ""
+    """Kürzel of those who have a calendar, with spaces between."""
+    key_file: str = ""
+    """Of Google's service account; empty: the stand-in's."""
+    poll_seconds: float = 60.0
     batch_linger: float = 0.0
 
     def settings(self) -> Settings:
         xai = _stand_ins[self.name].xai
-        advoware: Mapping[str, Any] = {}
+        given: dict[str, Any] = {}
         if self.has_advoware:
-            advoware = _stand_ins[self.name].advoware.settings("http://advoware.example")
+            given |= _stand_ins[self.name].advoware.settings("http://advoware.example")
+        if self.employees:
+            given |= _stand_ins[self.name].google.settings("http://google.example", Path(self.folder))
+            if self.key_file:
+                given["google_service_account_file"] = self.key_file
+            given["google_calendars"] = {
+                one: {"user": mail_of(one), "calendar": calendar_of(one)} for one in self.employees.split()
+            }
         return Settings.load(
             _env_file=None,
             state_db_url=self.database_url,
@@ -92,7 +109,8 @@ class SandboxBackend(Backend):
             batch_linger_seconds=self.batch_linger,
             feed_interval_seconds=self.feed_interval,
             partition_wait_seconds=0.5,
-            **advoware,
+            google_poll_seconds=self.poll_seconds,
+            **given,
         )
 
     def _open_database(self) -> Database:
@@ -171,10 +189,15 @@ class Office:
 
 @contextmanager
 def open_office(
-    name: str, folder: Path, clock: FakeClock | None = None, *, has_advoware: bool = False
+    name: str,
+    folder: Path,
+    clock: FakeClock | None = None,
+    *,
+    has_advoware: bool = False,
+    employees: str = "",
 ) -> Iterator[Office]:
     """A firm without records; with a clock, its state database goes by that."""
-    _stand_ins[name] = StandIns(create_espocrm(), create_xai(), create_advoware(), clock)
+    _stand_ins[name] = StandIns(create_espocrm(), create_xai(), create_advoware(), create_google(), clock)
     url = migrated_url("sqlite", folder)
     database = Database.open(url, clock=clock, encryption_key=ENCRYPTION_KEY)
     home = folder / "dagster"
@@ -182,7 +205,11 @@ def open_office(
     try:
         with dagster_instance("sqlite", home) as instance:
             backend = SandboxBackend(
-                name=name, database_url=url, folder=str(folder), has_advoware=has_advoware
+                name=name,
+                database_url=url,
+                folder=str(folder),
+                has_advoware=has_advoware,
+                employees=employees,
             )
             yield Office(_stand_ins[name], backend, instance, database)
     finally:
@@ -203,4 +230,21 @@ def two_sided(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office
     with open_office(request.node.name, tmp_path, FakeClock(time.time()), has_advoware=True) as opened:
         seed(opened.stand_ins.espocrm.espo, seed_document())
         opened.stand_ins.advoware.seed(advoware_seed_document())
+        yield opened
+
+
+@pytest.fixture
+def with_calendars(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
+    """A firm of two employees, AB and CD, with a Google calendar each, on a clock that moves when told to."""
+    clock = FakeClock(time.time())
+    with open_office(request.node.name, tmp_path, clock, has_advoware=True, employees="AB CD") as opened:
+        opened.stand_ins.advoware.seed({"mitarbeiter": [{"kuerzel": one, "name": one} for one in EMPLOYEES]})
+        opened.stand_ins.google.seed(
+            {
+                "users": [{"mail": mail_of(one)} for one in EMPLOYEES],
+                "calendars": [
+                    {"id": calendar_of(one), "owner": mail_of(one), "summary": "Termine"} for one in EMPLOYEES
+                ],
+            }
+        )
         yield opened

@@ -27,6 +27,8 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
         "xai/collections", "xai/files", "xai/collection_documents", "xai/drift",
         "advoware/parteien", "advoware/konten", "advoware/aktenbestand",
         "advoware/beteiligte", "advoware/bankverbindungen", "advoware/akten", "advoware/pass",
+        "advoware/terminkalender", "google/calendars", "google/termine",
+        "google/audit",
     }  # fmt: skip
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     assert set(sensors) == {
@@ -38,15 +40,24 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
         "documents_queue",
         "indexing",
         "standing_checks",
+        "termine_poll",
+        "termine_queue",
     }
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
-    assert set(schedules) == {"nightly_sweep", "nightly_housekeeping", "advoware_every_quarter_hour"}
+    assert set(schedules) == {
+        "nightly_sweep",
+        "nightly_housekeeping",
+        "advoware_every_quarter_hour",
+        "termine_every_quarter_hour",
+        "weekly_termine_audit",
+    }
     assert all(schedule.default_status is dg.DefaultScheduleStatus.RUNNING for schedule in schedules.values())
     assert all(schedule.execution_timezone == "Europe/Berlin" for schedule in schedules.values())
     jobs = {job.name for job in repository.get_all_jobs()}
     assert jobs >= {
         "documents", "collections", "sweep", "housekeeping", "beteiligte", "bankverbindungen", "akten", "advoware_pass",
+        "termine", "termine_audit",
     }  # fmt: skip
 
 
@@ -108,12 +119,18 @@ def test_lineage_shows_both_sides_and_leads_from_an_akte_to_its_collection(
     ancestors = graph.upstream_key_iterator(dg.AssetKey(["advoware", "akten"]))
     assert dg.AssetKey(["xai", "collections"]) in set(ancestors)
     assert above("pass") >= {f"advoware/{stream.name}" for stream in advoware_pass.STREAMS}
+    termine = graph.get(dg.AssetKey(["google", "termine"]))
+    assert {key.to_user_string() for key in termine.parent_keys} == {
+        "advoware/terminkalender",
+        "google/calendars",
+    }
 
 
 def test_schedule_comes_every_quarter_of_an_hour(repository: RepositoryDefinition) -> None:
-    """The pass over Advoware is due four times an hour."""
-    (schedule,) = [each for each in repository.schedule_defs if each.name == "advoware_every_quarter_hour"]
-    assert (schedule.cron_schedule, schedule.job_name) == ("*/15 * * * *", "advoware_pass")
+    """The pass over Advoware and the employees' passes are due four times an hour."""
+    due = {each.name: (each.cron_schedule, each.job_name) for each in repository.schedule_defs}
+    assert due["advoware_every_quarter_hour"] == ("*/15 * * * *", "advoware_pass")
+    assert due["termine_every_quarter_hour"] == ("*/15 * * * *", "termine")
 
 
 def test_stream_assets_are_free_of_what_breaks_them(repository: RepositoryDefinition) -> None:

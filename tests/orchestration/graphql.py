@@ -62,3 +62,20 @@ def launch_job(daemon: Daemon, name: str) -> str:
     answer: dict[str, Any] = daemon.graphql(_LAUNCH, params=params)["launchPipelineExecution"]
     assert answer["__typename"] == "LaunchRunSuccess", answer
     return str(answer["run"]["runId"])
+
+
+def launch_checks(daemon: Daemon, asset: Sequence[str], *names: str) -> str:
+    """A person executes some of an asset's checks; returns the run's id."""
+    params = {
+        "mode": "default",
+        "selector": {
+            **REPOSITORY,
+            "pipelineName": "__ASSET_JOB",
+            "assetSelection": [],
+            "assetCheckSelection": [{"assetKey": {"path": list(asset)}, "name": name} for name in names],
+        },
+        "executionMetadata": {"tags": []},
+    }
+    answer: dict[str, Any] = daemon.graphql(_LAUNCH, params=params)["launchPipelineExecution"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["runId"])

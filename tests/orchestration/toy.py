@@ -81,8 +81,10 @@ class ToyRuntime:
     coordination: Coordination
     stream: ToyStream
 
-    def worker(self, stream_name: str) -> Worker:
+    def worker(self, stream_name: str, *, polls_feed: bool = True) -> Worker:
         assert stream_name == self.stream.name
+        # Its batch reads EspoCRM's records, and so its change feed.
+        assert polls_feed
         watch = OutageWatch(self.database, {}, self.settings.outage_probe_seconds)
         return Worker(self.stream, self.database, self.coordination, watch, self.settings)
 

@@ -1,0 +1,145 @@
+"""The weekly audit of all employees' appointments: the run, and the check on what the last one found."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import structlog
+
+from bitbylaw_pipeline.inbox import calendar_audits
+from bitbylaw_pipeline.inbox.calendar_audits import CalendarAudit
+from bitbylaw_pipeline.logs import bound
+from bitbylaw_pipeline.orchestration.advoware_schedule import why_no_pass
+from bitbylaw_pipeline.orchestration.backend import Backend
+from bitbylaw_pipeline.orchestration.interruption import run_until_stopped, unless_stopped
+from bitbylaw_pipeline.orchestration.run_log import batch_run_log
+from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
+from bitbylaw_pipeline.orchestration.streams import NO_CALENDARS
+from bitbylaw_pipeline.settings import SettingsError
+
+if TYPE_CHECKING:
+    from bitbylaw_pipeline.sync.termine_audit import Audited
+
+log = structlog.get_logger(__name__)
+
+OLDEST_SECONDS = 8 * 86400.0
+"""A week, and a day for one that ran late."""
+DAY = 86400.0
+
+
+def run_audit(context: dg.AssetExecutionContext, backend: Backend) -> dict[str, dg.MetadataValue] | None:
+    """Audits one employee after the other and returns what was found, in numbers; None without calendars.
+
+    Raises Failure, never retried, if nobody's appointments could be looked at, and DagsterExecutionInterruptedError
+    after a cancel: what was looked at by then is kept.
+    """
+    settings = backend.settings()
+    if not settings.has_calendars:
+        context.log.warning(NO_CALENDARS)
+        return None
+
+    async def work(stop: asyncio.Event) -> "Audited | None":
+        from bitbylaw_pipeline.sync.termine_audit import audit_each  # noqa: PLC0415  # brings the clients
+
+        with bound(run=context.run.run_id):
+            async with backend.open_runtime() as runtime:
+                if runtime.calendars is None:
+                    raise dg.Failure(
+                        description="Google's key file is not usable: see `bitbylaw doctor`.",
+                        allow_retries=False,
+                    )
+                employees = sorted(settings.calendars)
+                return await unless_stopped(audit_each(runtime.calendars.pairs, employees), stop)
+
+    with batch_run_log(settings.log_level):
+        audited = run_until_stopped(work)
+    if audited is None:
+        return {}
+    if not audited.reports:
+        why = "; ".join(f"{kuerzel}: {error}" for kuerzel, error in audited.failed.items())
+        raise dg.Failure(description=f"Nobody's appointments could be looked at. {why}", allow_retries=False)
+    return _metadata(audited)
+
+
+def why_no_audit(instance: dg.DagsterInstance, backend: Backend, job_name: str) -> str | None:
+    """The reason not to start an audit now, as one sentence; None if there is none."""
+    why = why_no_pass(instance, backend, job_name)
+    return why if why is not None or backend.settings().has_calendars else NO_CALENDARS
+
+
+def audit_check(asset: dg.AssetKey) -> StandingCheck:
+    """Warns while an employee's last audit found something, failed, or is more than eight days old."""
+
+    def look(moment: Moment) -> Finding:
+        settings = moment.settings
+        if not settings.has_calendars:
+            return Finding(True, NO_CALENDARS)
+        try:
+            employees = sorted(settings.calendars)
+        except SettingsError as error:
+            # Of one check, and not the end of all of them.
+            return Finding(False, str(error))
+        audits = calendar_audits.load(moment.conn, employees)
+        troubles = {one: why for one in employees if (why := _trouble(audits.get(one), moment.now))}
+        if not troubles:
+            return Finding(True, "The last audits found nothing.", {"findings": 0})
+        told = "; ".join(f"{kuerzel}: {why}" for kuerzel, why in troubles.items())
+        found = sum(_total(audits.values()).values())
+        return Finding(
+            False,
+            f"{told}. See `bitbylaw audit`, which also has the repairs.",
+            {"findings": found, **_total(audits.values())},
+            list(troubles),
+        )
+
+    return StandingCheck(
+        asset,
+        "nothing_found",
+        "The weekly audit found no doubles, no orphans and no differences between Advoware and Google.",
+        look,
+    )
+
+
+def _trouble(audit: CalendarAudit | None, now: float) -> str | None:
+    if audit is None:
+        return "never audited yet"
+    if audit.failed_with is not None:
+        return f"could not be audited ({audit.failed_with})"
+    age = now - audit.at
+    if age > OLDEST_SECONDS:
+        # In whole days: mere ageing is no news every minute.
+        return f"last audited {int(age // DAY)} days ago"
+    return ", ".join(f"{count} {kind}" for kind, count in audit.counts.items()) or None
+
+
+def _total(audits: Iterable[CalendarAudit]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for audit in audits:
+        for kind, count in audit.counts.items():
+            total[kind] = total.get(kind, 0) + count
+    return total
+
+
+def _metadata(audited: "Audited") -> dict[str, dg.MetadataValue]:
+    """Counts become plots: one name for each kind, found or not."""
+    counts = audited.counts()
+    reports = audited.reports.values()
+    numbers = {
+        "findings": sum(counts.values()),
+        "employees": len(audited.reports),
+        "failed": len(audited.failed),
+        "events": sum(report.events for report in reports),
+        "termine": sum(report.termine for report in reports),
+        **counts,
+    }
+    metadata: dict[str, dg.MetadataValue] = {
+        name: dg.MetadataValue.int(number) for name, number in numbers.items()
+    }
+    with_findings = [one.kuerzel for one in reports if one.findings]
+    if with_findings:
+        metadata["employees_with_findings"] = dg.MetadataValue.text(", ".join(with_findings))
+    if audited.failed:
+        told = "; ".join(f"{kuerzel}: {error}" for kuerzel, error in audited.failed.items())
+        metadata["failed_for"] = dg.MetadataValue.text(told)
+    return metadata
