@@ -10,14 +10,13 @@ import click
 
 from bitbylaw_pipeline.calendar_settings import CalendarSetting, check_calendars
 from bitbylaw_pipeline.cli.problems import NotUsable
+from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.settings import Settings
 
 ADVOWARE_PAIRS = ("beteiligte", "bankverbindungen", "akten")
 """Between EspoCRM and Advoware."""
 TERMINE = "termine"
 """The stream of appointments, and as a pair: those of all employees."""
-STORED = "termin_gcal:"
-"""Before the Kürzel in our state (`sync.termine_pairs.PREFIX`, whose import takes a third of a second)."""
 _SHOWN = f"{TERMINE}:"
 
 _PARTIES = MappingProxyType({"left": "EspoCRM", "right": "Advoware"})
@@ -27,7 +26,7 @@ SIDES = tuple(_PARTIES)
 
 def kuerzel_of(pair: str) -> str | None:
     """Whose appointments the pair is about; None for any other pair."""
-    return pair.removeprefix(STORED) if pair.startswith(STORED) else None
+    return pair.removeprefix(PAIR_PREFIX) if pair.startswith(PAIR_PREFIX) else None
 
 
 def shown(pair: str) -> str:
@@ -78,7 +77,7 @@ def named_kuerzel(settings: Settings, text: str) -> str:
 def named_pair(settings: Settings, pair: str) -> str:
     """The same for a pair; of somebody who is not in the setting any more there may still be links and holds."""
     kuerzel = kuerzel_of(pair)
-    return pair if kuerzel is None else STORED + named_kuerzel(settings, kuerzel)
+    return pair if kuerzel is None else PAIR_PREFIX + named_kuerzel(settings, kuerzel)
 
 
 def require_calendars(settings: Settings) -> None:
@@ -122,8 +121,8 @@ class PairName(click.ParamType[str]):
         text = str(value)
         if text in self._others or (text == TERMINE and self._takes_all):
             return text
-        kuerzel = text.removeprefix(STORED if text.startswith(STORED) else _SHOWN)
+        kuerzel = text.removeprefix(PAIR_PREFIX if text.startswith(PAIR_PREFIX) else _SHOWN)
         if kuerzel == text:
             self.fail(f"{text!r} is no pair: write {', '.join(self._names)}.", param, ctx)
         check_kuerzel(kuerzel)
-        return STORED + kuerzel
+        return PAIR_PREFIX + kuerzel

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 
 from bitbylaw_pipeline.cli.pair_names import (
-    STORED,
     TERMINE,
     kuerzel_of,
     named_pair,
@@ -15,6 +14,7 @@ from bitbylaw_pipeline.cli.pair_names import (
 )
 from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.domain.outcome import Fact
+from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.wiring import Runtime
@@ -42,7 +42,7 @@ async def run(runtime: Runtime, employees: Sequence[str]) -> list[PairPass]:
     passed = []
     for kuerzel in employees:
         begun = time.monotonic()
-        pair = STORED + kuerzel
+        pair = PAIR_PREFIX + kuerzel
         try:
             outcome = await runtime.streams[TERMINE].sync(kuerzel)
         except SyncError as error:
@@ -60,7 +60,7 @@ async def run(runtime: Runtime, employees: Sequence[str]) -> list[PairPass]:
 
 async def plan(runtime: Runtime, employees: Sequence[str]) -> dict[str, list[str]]:
     """By pair, what a pass would do, as lines."""
-    return {STORED + one: await runtime.streams[TERMINE].describe(one) for one in employees}
+    return {PAIR_PREFIX + one: await runtime.streams[TERMINE].describe(one) for one in employees}
 
 
 def _numbers(facts: Mapping[str, Fact]) -> dict[str, int]:

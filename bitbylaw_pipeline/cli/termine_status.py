@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from bitbylaw_pipeline.cli.pair_names import STORED, TERMINE
+from bitbylaw_pipeline.cli.pair_names import TERMINE
 from bitbylaw_pipeline.cli.screen import screen, span
+from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.inbox import calendar_passes, two_way_desk, work_queue
 from bitbylaw_pipeline.inbox.calendar_passes import CalendarPasses
 from bitbylaw_pipeline.inbox.two_way_desk import PairCounts
@@ -39,7 +40,7 @@ def read_termine(connection: Connection, now: float, employees: Collection[str])
     """The state of these employees' appointments as of `now` (UTC epoch seconds)."""
     passes = calendar_passes.load(connection, employees)
     counted = two_way_desk.counts(connection)
-    counts = [counted.get(STORED + one, PairCounts()) for one in employees]
+    counts = [counted.get(PAIR_PREFIX + one, PairCounts()) for one in employees]
     ended = [one.passed_at for one in passes.values() if one.passed_at is not None]
     told = {
         one: _trouble(passes.get(one), work_queue.get(connection, TERMINE, one), now) for one in employees

@@ -100,6 +100,13 @@ def load(connection: Connection, kuerzel: Iterable[str]) -> dict[str, CalendarPa
     return found
 
 
+def everybody(connection: Connection) -> list[str]:
+    """Whoever had a pass at any time, those without a calendar by now included."""
+    return list(
+        connection.execute(select(calendar_pass.c.kuerzel).order_by(calendar_pass.c.kuerzel)).scalars()
+    )
+
+
 def want_passes(
     connection: Connection, now: float, kuerzel: Iterable[str], *, priority: int = work_queue.SWEEP_PRIORITY
 ) -> list[str]:

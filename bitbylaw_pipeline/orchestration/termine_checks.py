@@ -3,19 +3,16 @@
 from collections.abc import Mapping
 
 import dagster as dg
-from sqlalchemy import Connection, select
 
+from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.inbox import calendar_passes
 from bitbylaw_pipeline.inbox.calendar_passes import CalendarPasses
-from bitbylaw_pipeline.inbox.schema import calendar_pass
 from bitbylaw_pipeline.inbox.two_way_desk import PairCounts
 from bitbylaw_pipeline.orchestration.pass_checks import LONGEST_SECONDS
 from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
 from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE, NO_CALENDARS
 from bitbylaw_pipeline.settings import SettingsError
 
-PAIR = "termin_gcal:"
-"""The pairs' names in the state are this and the Kürzel."""
 IN_STEP = "In step."
 GONE = "Has no calendar in the setting any more: what was made for it stays as it is."
 
@@ -47,7 +44,7 @@ def _of_all(moment: Moment, employees: list[str]) -> Finding:
     passes = calendar_passes.load(moment.conn, employees)
     each = {one: _of_one(moment, one, passes.get(one)) for one in employees}
     late = {one: finding for one, finding in each.items() if not finding.passed}
-    former = {one: Finding(True, GONE) for one in _passed_once(moment.conn) if one not in each}
+    former = {one: Finding(True, GONE) for one in calendar_passes.everybody(moment.conn) if one not in each}
     facts = {"employees": len(each), "out_of_step": len(late), **_sums(late)}
     if late:
         says = f"{len(late)} of {len(each)} employees out of step: {', '.join(late)}."
@@ -55,10 +52,6 @@ def _of_all(moment: Moment, employees: list[str]) -> Finding:
         says = f"The appointments of all {len(each)} employees are in step."
     ids = [f"{one}: {finding.says}" for one, finding in late.items()]
     return Finding(not late, says, facts, ids, each={**each, **former})
-
-
-def _passed_once(conn: Connection) -> list[str]:
-    return list(conn.execute(select(calendar_pass.c.kuerzel).order_by(calendar_pass.c.kuerzel)).scalars())
 
 
 def _sums(findings: Mapping[str, Finding]) -> dict[str, int]:
@@ -71,7 +64,7 @@ def _sums(findings: Mapping[str, Finding]) -> dict[str, int]:
 
 
 def _of_one(moment: Moment, kuerzel: str, passes: CalendarPasses | None) -> Finding:
-    counts = moment.pairs.get(f"{PAIR}{kuerzel}", PairCounts())
+    counts = moment.pairs.get(PAIR_PREFIX + kuerzel, PairCounts())
     facts = {
         "refused": passes.counts.get("failed", 0) if passes else 0,
         "quarantined": counts.quarantined,

@@ -14,6 +14,7 @@ from bitbylaw_pipeline.clients.google import Google
 from bitbylaw_pipeline.clients.google_connection import CalendarUser
 from bitbylaw_pipeline.domain.errors import Permanent
 from bitbylaw_pipeline.domain.termin_kind import FristRule
+from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.domain.termin_times import BERLIN
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.inbox.database import Database
@@ -26,7 +27,6 @@ from bitbylaw_pipeline.sync.termine_rule_change import RuleChange
 from bitbylaw_pipeline.sync.two_way import Reconciler
 from bitbylaw_pipeline.sync.two_way_database import DatabaseLinkStore
 
-PREFIX = "termin_gcal:"
 CONCURRENCY = 4
 """Appointments of one employee at work at once: Google throttles many quick writes to one calendar, and Advoware's
 connector is a service on a server in the firm."""
@@ -70,7 +70,7 @@ class TerminePairs:
 
     def pair(self, kuerzel: str) -> str:
         """The pair's name in our state."""
-        return PREFIX + kuerzel
+        return PAIR_PREFIX + kuerzel
 
     def store(self, kuerzel: str) -> DatabaseLinkStore:
         """The pair's state."""

@@ -15,7 +15,7 @@ import pytest
 from click.testing import Result
 
 from bitbylaw_pipeline.cli.hold_words import meaning, name_of
-from bitbylaw_pipeline.cli.pair_names import STORED
+from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.domain.termin_times import BERLIN
 from bitbylaw_pipeline.domain.two_way_link import Link
 from bitbylaw_pipeline.inbox import (
@@ -132,7 +132,7 @@ def row(output: str, name: str) -> list[str]:
 
 def test_the_names_are_those_of_the_state() -> None:
     """What commands read and write is what the passes read and write."""
-    assert STORED == PREFIX
+    assert PAIR_PREFIX == PREFIX
 
 
 @pytest.mark.parametrize("name", ["termine:AB", "termine:ab", "termin_gcal:AB"])

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from bitbylaw_pipeline.domain.errors import ScopeRefused
+from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import Conflict, Hold, Link, LinkState
 from bitbylaw_pipeline.domain.two_way_state import HoldChanges
@@ -23,7 +24,7 @@ from bitbylaw_pipeline.orchestration.standing_checks import (
     build_check_sensor,
 )
 from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE, NO_CALENDARS
-from bitbylaw_pipeline.orchestration.termine_checks import GONE, IN_STEP, PAIR, in_step_check
+from bitbylaw_pipeline.orchestration.termine_checks import GONE, IN_STEP, in_step_check
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.termine_pairs import PREFIX
 from tests.conftest import FakeClock
@@ -183,7 +184,7 @@ def test_unreadable_file_of_calendars_warns_here_alone(database: Database, tmp_p
 
 def test_pairs_have_the_engines_names() -> None:
     """Holds and conflicts are looked for under the names that the engine writes them under."""
-    assert PAIR == PREFIX
+    assert PAIR_PREFIX == PREFIX
 
 
 @pytest.fixture
