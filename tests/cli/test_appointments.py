@@ -30,7 +30,6 @@ from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView
 from bitbylaw_pipeline.sandbox.faults import Fault
 from bitbylaw_pipeline.sync.termine_google import EXCEPTION, NO_COUNTERPART
-from bitbylaw_pipeline.sync.termine_pairs import PREFIX
 from bitbylaw_pipeline.sync.termine_policy import UNMAPPED
 from tests.cli.conftest import Office, Terminal, calendar_of, mail_of
 
@@ -99,7 +98,9 @@ class Firm:
 
     def link(self) -> Link:
         """The one link of AB's."""
-        (found,) = self.database.read(lambda c: two_way_links.load(c, self.database.cipher, f"{PREFIX}AB"))
+        (found,) = self.database.read(
+            lambda c: two_way_links.load(c, self.database.cipher, f"{PAIR_PREFIX}AB")
+        )
         return found
 
 
@@ -128,11 +129,6 @@ def row(output: str, name: str) -> list[str]:
 
 
 # -- passes
-
-
-def test_the_names_are_those_of_the_state() -> None:
-    """What commands read and write is what the passes read and write."""
-    assert PAIR_PREFIX == PREFIX
 
 
 @pytest.mark.parametrize("name", ["termine:AB", "termine:ab", "termin_gcal:AB"])
@@ -201,7 +197,7 @@ def test_a_limit_of_one_employee_s_ends_nobody_else_s_pass(firm: Firm) -> None:
 def test_one_pass_at_a_time_over_an_employee(firm: Firm) -> None:
     """While another run has AB in hand, AB alone is left alone."""
     database = firm.database
-    database.run_sync(lambda c: run_leases.take(c, database.now(c), f"{PREFIX}AB", 60.0))
+    database.run_sync(lambda c: run_leases.take(c, database.now(c), f"{PAIR_PREFIX}AB", 60.0))
     result = firm.run("pass", "termine")
     assert result.exit_code == 1
     assert "termine:AB: another run has it in hand" in result.output

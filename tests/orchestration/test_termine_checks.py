@@ -26,7 +26,6 @@ from bitbylaw_pipeline.orchestration.standing_checks import (
 from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE, NO_CALENDARS
 from bitbylaw_pipeline.orchestration.termine_checks import GONE, IN_STEP, in_step_check
 from bitbylaw_pipeline.settings import Settings
-from bitbylaw_pipeline.sync.termine_pairs import PREFIX
 from tests.conftest import FakeClock
 from tests.orchestration.toy import ToyBackend
 from tests.orchestration.workbench import Workbench
@@ -139,7 +138,7 @@ def test_what_waits_for_a_person_warns(database: Database) -> None:
     told = Hold("left:2", "told", "left:2", is_notice=True)
     conflict = Conflict("left:3", "text", "none", {"text": "A"}, {"text": "B"}, {"text": "C"})
     link = Link("a", "la", "ra", state=LinkState.QUARANTINED)
-    ab, cd = f"{PREFIX}AB", f"{PREFIX}CD"
+    ab, cd = f"{PAIR_PREFIX}AB", f"{PAIR_PREFIX}CD"
     database.run_sync(partial(two_way_holds.replace_holds, now=1.0, pair=cd, changes=HoldChanges([told])))
     assert of(database, "CD").passed
     database.run_sync(partial(two_way_holds.replace_holds, now=1.0, pair=ab, changes=HoldChanges([waiting])))
@@ -180,11 +179,6 @@ def test_unreadable_file_of_calendars_warns_here_alone(database: Database, tmp_p
     found = database.read(lambda conn: CHECK.look(Moment(conn, database.now(conn), settings)))
     assert not found.passed
     assert found.says.startswith("GOOGLE_CALENDARS_FILE is not usable")
-
-
-def test_pairs_have_the_engines_names() -> None:
-    """Holds and conflicts are looked for under the names that the engine writes them under."""
-    assert PAIR_PREFIX == PREFIX
 
 
 @pytest.fixture
