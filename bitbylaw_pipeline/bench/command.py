@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from bitbylaw_pipeline import logs
+from bitbylaw_pipeline.bench.appointments import measure_appointments
 from bitbylaw_pipeline.bench.burst import measure_burst
 from bitbylaw_pipeline.bench.calls import measure_calls
 from bitbylaw_pipeline.bench.cold import measure_cold
@@ -38,6 +39,7 @@ ALONE: dict[str, Alone] = {
     "calls": measure_calls,
     "engine": measure_engine,
     "parties": measure_parties,
+    "appointments": measure_appointments,
 }
 ON_PIPELINE: dict[str, OnPipeline] = {
     "trickle": measure_trickle,
@@ -121,6 +123,20 @@ BUSY_LOAD_PER_CPU = 0.3
     show_default=True,
     type=click.IntRange(40),
     help="Parties on each side, once in step.",
+)
+@click.option(
+    "--employees",
+    default=_DEFAULTS.employees,
+    show_default=True,
+    type=click.IntRange(2, 600),
+    help="With a calendar each.",
+)
+@click.option(
+    "--appointments",
+    default=_DEFAULTS.appointments,
+    show_default=True,
+    type=click.IntRange(40),
+    help="Of each employee in Advoware.",
 )
 def bench(only: tuple[str, ...], database: str, json_file: Path | None, **sizes: Any) -> None:
     """Measures the pipeline against the built-in stand-ins, beside a bare asyncio + aiohttp loop.

@@ -22,8 +22,11 @@ PATIENCE_SECONDS = 120.0
 class EngineRun:
     """One worker on one stream, kept lingering: `start`, then `sync` as often as wanted, then `stop`."""
 
-    def __init__(self, runtime: Runtime, stream: str = "documents") -> None:
+    def __init__(
+        self, runtime: Runtime, stream: str = "documents", *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._runtime = runtime
+        self._patience_seconds = patience_seconds
         self._stream = stream
         self._stop = asyncio.Event()
         self._beating = asyncio.Event()
@@ -57,7 +60,11 @@ class EngineRun:
     async def _until_finished(self, keys: set[str], started: float) -> None:
         while not keys <= self._finished.keys():
             self._news.clear()
-            if time.perf_counter() - started > PATIENCE_SECONDS or self._task is None or self._task.done():
+            if (
+                time.perf_counter() - started > self._patience_seconds
+                or self._task is None
+                or self._task.done()
+            ):
                 raise BenchProblem(f"Only {len(self._finished)} of {len(keys)} passes ended.")
             try:
                 async with asyncio.timeout(1.0):

@@ -75,7 +75,7 @@ async def _pass(ground: Ground, runtime: Runtime) -> Passed:
     for system, root in (("espocrm", ground.sandbox.espocrm_url), ("advoware", ground.sandbox.advoware_url)):
         counts = await ground.sandbox.control(root, "GET", "counts")
         requests.update({f"{system} {name}": int(number) for name, number in counts.items()})
-    return Passed(seconds, done.counts, requests, _resident_megabytes())
+    return Passed(seconds, done.counts, requests, resident_megabytes())
 
 
 async def _check(ground: Ground, count: int, first: Passed, quiet: Sequence[Passed]) -> None:
@@ -104,7 +104,8 @@ def _listed(requests: Counter[str]) -> str:
     return ", ".join(f"{count} x {name}" for name, count in sorted(requests.items()))
 
 
-def _resident_megabytes() -> float:
+def resident_megabytes() -> float:
+    """This process's."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1e6
 
 

@@ -1,4 +1,4 @@
-"""The stand-ins of EspoCRM, xAI and Advoware in a process of their own, and their control routes."""
+"""The stand-ins of EspoCRM, xAI, Advoware and Google in a process of their own, and their control routes."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ class Sandbox:
     espocrm_url: str
     xai_url: str
     advoware_url: str
+    google_url: str
     session: aiohttp.ClientSession
 
     async def control(self, root: str, method: str, path: str, body: Any = None) -> Any:
@@ -139,14 +140,14 @@ async def running_sandbox() -> AsyncIterator[Sandbox]:
     )  # fmt: skip
     try:
         line = process.stdout.readline() if process.stdout else ""
-        found = re.match(r"sandbox ready espocrm=(\S+) xai=(\S+) advoware=(\S+)", line)
+        found = re.match(r"sandbox ready espocrm=(\S+) xai=(\S+) advoware=(\S+) google=(\S+)", line)
         if not found:
             raise BenchProblem("The sandbox did not start.")
         # What the sandbox's state is, in one answer of many megabytes, needs its time.
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=120), json_serialize=json.dumps, read_bufsize=2**20
         ) as session:
-            yield Sandbox(process.pid, found[1], found[2], found[3], session)
+            yield Sandbox(process.pid, found[1], found[2], found[3], found[4], session)
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -32,25 +34,31 @@ from bitbylaw_pipeline.cli.services import Services, fetch_status, is_free
 from bitbylaw_pipeline.cli.setup_espocrm import set_up
 from bitbylaw_pipeline.cli.state import open_own_state, with_key
 from bitbylaw_pipeline.cli.up import private_folder, running, stopped_by_signals
+from bitbylaw_pipeline.demo.calendar_desk import CalendarRequests, CalendarUsers
+from bitbylaw_pipeline.demo.calendar_story import CalendarStory
 from bitbylaw_pipeline.demo.day import Day, Interrupted
 from bitbylaw_pipeline.demo.employee import Employee
 from bitbylaw_pipeline.demo.expectations import Verdict
+from bitbylaw_pipeline.demo.leaks import KEY_FILE
 from bitbylaw_pipeline.demo.ledgers import Ledgers
 from bitbylaw_pipeline.demo.long_wait import skip_long_wait
 from bitbylaw_pipeline.demo.materialized import check_materializations, check_warnings
 from bitbylaw_pipeline.demo.passes import DagsterPasses
-from bitbylaw_pipeline.demo.person import API_KEY, USER_NAME, Person
+from bitbylaw_pipeline.demo.person import Person
 from bitbylaw_pipeline.demo.picture import Camera, Picture
+from bitbylaw_pipeline.demo.seeding import seed_advoware, seed_espocrm, seed_google
 from bitbylaw_pipeline.demo.story import Story
-from bitbylaw_pipeline.demo.two_way_picture import MATTER_TYPES
 from bitbylaw_pipeline.demo.two_way_story import NEW_VALUES, TwoWayStory
-from bitbylaw_pipeline.demo.view import final_table, holdings, pairs, verdict_lines
+from bitbylaw_pipeline.demo.view import appointments, final_table, holdings, pairs, verdict_lines
+from bitbylaw_pipeline.domain.termin_times import BERLIN
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.logs import configure_process
 from bitbylaw_pipeline.loopback import LOOPBACK, free_ports
-from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
+from bitbylaw_pipeline.sandbox.samples.calendars import (
+    CALENDARS,
+    coming_monday,
+)
 from bitbylaw_pipeline.sandbox.samples.matters import sample_firm
-from bitbylaw_pipeline.sandbox.samples.seed import seed_document
 from bitbylaw_pipeline.settings import Settings
 
 UI_PORT = 3000
@@ -64,6 +72,8 @@ class Stage:
     ports: Ports
     settings: Settings
     services: Services
+    monday: date
+    """From which the appointments are counted."""
 
 
 @click.command()
@@ -76,8 +86,8 @@ class Stage:
 def demo(exits: bool, ui_port: int | None) -> None:
     """Show everything on the built-in sandbox: no account, no key, nothing leaves this machine.
 
-    People work in the stand-ins of EspoCRM and Advoware, the pipeline keeps the two in step and brings documents to
-    xAI's, and every expectation is checked.
+    People work in the stand-ins of EspoCRM, Advoware and Google Calendar, the pipeline keeps them in step and brings
+    documents to xAI's, and every expectation is checked.
     """
     configure_process("WARNING")
     started = time.monotonic()
@@ -98,15 +108,15 @@ def demo(exits: bool, ui_port: int | None) -> None:
 
 
 def _stage(home: Path, folder: Path, ui_port: int | None) -> Stage:
-    espocrm, xai, advoware, receiver, other_ui = free_ports(5)
-    ports = Ports(espocrm=espocrm, xai=xai, advoware=advoware, receiver=receiver)
+    espocrm, xai, advoware, google, receiver, other_ui = free_ports(6)
+    ports = Ports(espocrm=espocrm, xai=xai, advoware=advoware, google=google, receiver=receiver)
     settings = with_key(demo_settings(home, ports), make=True)
     prepare_home(settings)
     write_env_file(home, settings, ports)
     port = ui_port or (UI_PORT if is_free(LOOPBACK, UI_PORT) else other_ui)
     services = Services(settings, port, folder, inherited=clean_environment(), working_folder=home)
     services.check_ports()
-    return Stage(home, ports, settings, services)
+    return Stage(home, ports, settings, services, coming_monday(datetime.now(UTC).astimezone(BERLIN).date()))
 
 
 @contextlib.contextmanager
@@ -114,14 +124,17 @@ def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
     """The stand-ins, with the sample firm in them and our webhooks registered."""
     arguments = ["-m", "bitbylaw_pipeline.sandbox.server"]
     arguments += ["--espocrm-port", str(stage.ports.espocrm), "--xai-port", str(stage.ports.xai)]
-    arguments += ["--advoware-port", str(stage.ports.advoware)]
+    arguments += ["--advoware-port", str(stage.ports.advoware), "--google-port", str(stage.ports.google)]
     program = Program("sandbox", arguments, lambda: _is_up(stage.ports), ready_seconds=30)
     with Programs(clean_environment(), stage.home / "logs", stage.home) as programs:
         programs.start(program)
         programs.wait_until_ready(stop=stop)
         if stop.is_set():
             raise Interrupted
-        _seed(stage.ports)
+        ports = stage.ports
+        seed_espocrm(ports.espocrm_url, f"{ports.receiver_url}/vmh/webhook/entity", SECRET)
+        seed_advoware(ports.advoware_url, stage.monday)
+        seed_google(ports.google_url, stage.home / KEY_FILE)
         database = open_own_state(stage.settings)
         try:
             asyncio.run(set_up(stage.settings, database, apply=True))
@@ -134,26 +147,8 @@ def _sandbox(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
 def _is_up(ports: Ports) -> bool:
     return all(
         fetch_status(LOOPBACK, port, "/sandbox/clock") == 200
-        for port in (ports.espocrm, ports.xai, ports.advoware)
+        for port in (ports.espocrm, ports.xai, ports.advoware, ports.google)
     )
-
-
-def _seed(ports: Ports) -> None:
-    seed = seed_document(
-        sample_firm(),
-        link_multiple_fields=True,
-        link_hook={"url": f"{ports.receiver_url}/vmh/webhook/entity", "secret": SECRET},
-        # A real server sends webhooks every two minutes; nobody would wait for that here.
-        config={"webhookPeriodSeconds": 1, "webhookQueueEventPortionSize": 200},
-    )
-    seed["users"] = [{"userName": USER_NAME, "type": "api", "apiKey": API_KEY}]
-    for entity_type in MATTER_TYPES:
-        for matter in seed["records"][entity_type]:
-            # The pipeline is to find each matter's Akte by itself.
-            del matter["advowareAkteId"]
-    httpx.post(f"{ports.espocrm_url}/sandbox/seed", json=seed, timeout=30).raise_for_status()
-    advoware = advoware_seed_document(sample_firm())
-    httpx.post(f"{ports.advoware_url}/sandbox/seed", json=advoware, timeout=30).raise_for_status()
 
 
 @contextlib.contextmanager
@@ -175,18 +170,23 @@ def _live_through(
     ports = stage.ports
     database: Database = open_own_state(stage.settings)
     try:
-        with Person(f"{ports.espocrm_url}/api/v1") as person, Employee(ports.advoware_url) as employee:
+        with (
+            Person(f"{ports.espocrm_url}/api/v1") as person,
+            Employee(ports.advoware_url) as employee,
+            CalendarUsers(ports.google_url) as users,
+        ):
             two_way = TwoWayStory(
                 employee,
                 DagsterPasses(stage.services.ui_address),
-                Ledgers((ports.espocrm_url, ports.advoware_url)),
+                Ledgers((ports.espocrm_url, ports.advoware_url, ports.google_url)),
                 ports.receiver_url,
                 skip_wait=lambda: skip_long_wait(database),
             )
-            camera = Camera(ports.espocrm_url, ports.xai_url, ports.advoware_url, database)
+            calendars = CalendarStory(employee, users, CalendarRequests(ports.receiver_url), stage.monday)
+            camera = Camera(ports.espocrm_url, ports.xai_url, ports.advoware_url, ports.google_url, database)
             day = Day(
-                Story(sample_firm()), two_way, camera, person, screen(), stop, check_health,
-                leak_words=lambda: _leak_words(stage),
+                Story(sample_firm()), two_way, calendars, camera, person, screen(), stop, check_health,
+                leak_words=lambda: [*_leak_words(stage), *users.tokens()],
             )  # fmt: skip
             picture, verdicts = day.live(stage.home)
             ui = stage.services.ui_address
@@ -197,13 +197,22 @@ def _live_through(
 
 def _leak_words(stage: Stage) -> list[str]:
     answer = httpx.get(f"{stage.ports.advoware_url}/sandbox/tokens", timeout=30).raise_for_status()
-    return [*NEW_VALUES, *demo_secrets(stage.settings), *answer.json()["valid"]]
+    private_key = json.loads((stage.home / KEY_FILE).read_text("utf-8"))["private_key"]
+    users = [one.user for one in CALENDARS]
+    # A line of the key: in a log it could stand with other line ends.
+    return [
+        *NEW_VALUES,
+        *demo_secrets(stage.settings),
+        *answer.json()["valid"],
+        *users,
+        private_key.split("\n")[1],
+    ]
 
 
 def _print_result(picture: Picture, verdicts: list[Verdict], seconds: float) -> None:
     console = screen()
     console.print(final_table(picture))
-    console.print(f"\n{holdings(picture)}\n{pairs(picture)}\n")
+    console.print(f"\n{holdings(picture)}\n{pairs(picture)}\n{appointments(picture)}\n")
     _print_holds(picture)
     for line in verdict_lines(verdicts):
         console.print(line)

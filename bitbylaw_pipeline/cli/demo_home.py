@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -14,11 +15,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bitbylaw_pipeline.demo.calendar_desk import API_KEY as CALENDAR_KEY
+from bitbylaw_pipeline.demo.leaks import KEY_FILE
 from bitbylaw_pipeline.demo.proxy_visit import KEY as PROXY_KEY
 from bitbylaw_pipeline.demo.story import TOO_LARGE_BYTES
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.sandbox.advoware import create_app as create_advoware
 from bitbylaw_pipeline.sandbox.espocrm.seeding import SYNC_API_KEY
+from bitbylaw_pipeline.sandbox.samples.calendars import FRISTEN, calendar_settings
 from bitbylaw_pipeline.sandbox.xai.app import API_KEY, MANAGEMENT_KEY
 from bitbylaw_pipeline.settings import Settings
 
@@ -37,6 +41,7 @@ class Ports:
     espocrm: int
     xai: int
     advoware: int
+    google: int
     receiver: int
 
     @property
@@ -53,6 +58,11 @@ class Ports:
     def advoware_url(self) -> str:
         """The root of Advoware's stand-in."""
         return f"http://127.0.0.1:{self.advoware}"
+
+    @property
+    def google_url(self) -> str:
+        """The root of Google's stand-in."""
+        return f"http://127.0.0.1:{self.google}"
 
     @property
     def receiver_url(self) -> str:
@@ -112,6 +122,13 @@ def _given(home: Path, ports: Ports) -> dict[str, Any]:
         "feed_interval_seconds": 1.0,
         "retry_first_seconds": 1.0,
         "proxy_api_keys": (SecretStr(PROXY_KEY),),
+        "api_keys": (SecretStr(CALENDAR_KEY),),
+        "google_calendars": calendar_settings(),
+        "google_service_account_file": str(home / KEY_FILE),
+        "google_api_base_url": f"{ports.google_url}/calendar/v3",
+        "google_token_url": f"{ports.google_url}/token",
+        "google_poll_seconds": 1.0,
+        "termine_fristen": FRISTEN,
         **create_advoware().settings(ports.advoware_url),
     }
 
@@ -127,13 +144,15 @@ def write_env_file(home: Path, settings: Settings, ports: Ports) -> None:
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(_text, value))
+    if isinstance(value, dict):
+        return json.dumps({name: one.model_dump() for name, one in value.items()})
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def demo_secrets(settings: Settings) -> tuple[str, ...]:
     """The demo's keys and passwords, which may stand in its `.env` alone."""
     known = (getattr(settings, name) for name in _SECRETS)
-    return tuple(one.get_secret_value() for one in (*known, *settings.proxy_api_keys))
+    return tuple(one.get_secret_value() for one in (*known, *settings.proxy_api_keys, *settings.api_keys))
 
 
 def clean_environment() -> dict[str, str]:

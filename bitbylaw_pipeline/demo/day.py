@@ -11,6 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from bitbylaw_pipeline.demo.calendar_expectations import (
+    check_appointments,
+    check_calendar_story,
+    check_calendars,
+    check_first_calendars,
+    check_withdrawn,
+    has_moved,
+    is_settled_withdrawn,
+)
+from bitbylaw_pipeline.demo.calendar_story import CalendarStory
 from bitbylaw_pipeline.demo.expectations import Verdict, check_agreement, check_documents, check_story
 from bitbylaw_pipeline.demo.leaks import find_leaks
 from bitbylaw_pipeline.demo.person import Person
@@ -22,9 +32,11 @@ from bitbylaw_pipeline.demo.two_way_expectations import (
     check_in_step,
     check_story_told,
     check_waiting,
-    has_moved,
     is_offline_noticed,
     is_settled_busy,
+)
+from bitbylaw_pipeline.demo.two_way_expectations import (
+    has_moved as has_street,
 )
 from bitbylaw_pipeline.demo.two_way_story import TwoWayStory
 from bitbylaw_pipeline.demo.view import Board, one_line
@@ -59,6 +71,7 @@ class Day:
 
     story: Story
     two_way: TwoWayStory
+    calendars: CalendarStory
     camera: Camera
     person: Person
     console: Console
@@ -67,6 +80,8 @@ class Day:
     leak_words: Callable[[], Sequence[str]] = tuple
     round_seconds: float = 180.0
     _board: Board = field(default_factory=Board)
+    _first: Picture | None = None
+    """After the first load."""
 
     def live(self, folder: Path) -> tuple[Picture, list[Verdict]]:
         """Lives through it and returns the last picture with every verdict. Raises Interrupted.
@@ -93,23 +108,34 @@ class Day:
             verdicts += check_waiting(pictures[2])
             verdicts += check_changes(pictures[-1].two_way)
             verdicts += check_story_told(self.two_way)
+            verdicts += self._check_calendars(pictures)
         verdicts += [*check_agreement(pictures[-1]), *check_in_step(pictures[-1].two_way)]
+        verdicts += check_calendars(pictures[-1].calendars)
         leaks = list(find_leaks(folder, self.leak_words()))
         says = "no log, state or event holds a person's name, number, street, IBAN, a key or a token"
         verdicts.append(Verdict(not leaks, says, ", ".join(leaks)))
         return pictures[-1], verdicts
 
+    def _check_calendars(self, pictures: Sequence[Picture]) -> list[Verdict]:
+        story, last = self.calendars, pictures[-1].calendars
+        return [
+            *check_first_calendars(pictures[0].calendars),
+            *check_withdrawn(pictures[0].calendars, pictures[1].calendars),
+            *check_appointments(last, story),
+            *check_calendar_story(story, story.users.requests(), last.mails),
+        ]
+
     def _rounds(self) -> Sequence[Round]:
-        story, two_way = self.story, self.two_way
+        story, two_way, calendars = self.story, self.two_way, self.calendars
         return (
             Round(
-                "The first load: everything that EspoCRM and Advoware have",
-                two_way.first_pass,
-                lambda picture: _is_in_step(picture) and two_way.has_pass_ended(),
+                "The first load: everything that EspoCRM, Advoware and the calendars have",
+                lambda: [*two_way.first_pass(), *calendars.first_pass()],
+                self._is_first_load_over,
             ),
             Round(
-                "A busy hour: people work in EspoCRM and in Advoware",
-                lambda: [*two_way.busy_hour(), *story.busy_hour()],
+                "A busy hour: people work in EspoCRM, in Advoware and in their calendars",
+                lambda: [*calendars.busy_hour(), *two_way.busy_hour(), *story.busy_hour()],
                 self._is_busy_hour_over,
             ),
             Round(
@@ -118,22 +144,42 @@ class Day:
                 lambda picture: is_offline_noticed(picture) and _all_ok(check_documents(picture)),
             ),
             Round(
-                "The connector is back: what has waited goes across by itself",
-                two_way.comes_back,
-                lambda picture: _is_in_step(picture) and two_way.has_pass_ended(),
+                "Connector and calendar are back: what has waited goes across by itself",
+                lambda: [*two_way.comes_back(), *calendars.comes_back()],
+                lambda picture: self._is_in_step(picture) and self._is_answered("back"),
             ),
             Round(
                 "One more pass: nothing is left to do",
-                two_way.last_pass,
-                lambda _: two_way.has_pass_ended(),
+                lambda: [*two_way.last_pass(), *calendars.last_pass()],
+                lambda _: self._is_answered("last"),
                 quiet_seconds=0.0,
             ),
         )
 
+    def _is_first_load_over(self, picture: Picture) -> bool:
+        is_over = self._is_in_step(picture) and self._is_answered("first")
+        if is_over:
+            self._first = picture
+        return is_over
+
     def _is_busy_hour_over(self, picture: Picture) -> bool:
-        if has_moved(picture.two_way):
+        if has_street(picture.two_way):
             self.two_way.note_arrival()
-        return _is_at_rest(picture) and is_settled_busy(picture.two_way)
+        if has_moved(picture.calendars):
+            self.calendars.note_arrival()
+        is_settled = is_settled_busy(picture.two_way) and self.calendars.is_answered("withdrawn")
+        return is_settled and _is_at_rest(picture) and self._is_withdrawn(picture)
+
+    def _is_withdrawn(self, picture: Picture) -> bool:
+        before = self._first.calendars if self._first else picture.calendars
+        return is_settled_withdrawn(before, picture.calendars, self.calendars)
+
+    def _is_answered(self, part: str) -> bool:
+        return self.two_way.has_pass_ended() and self.calendars.is_answered(part)
+
+    def _is_in_step(self, picture: Picture) -> bool:
+        in_step = [*check_in_step(picture.two_way), *check_calendars(picture.calendars)]
+        return _is_at_rest(picture) and _all_ok(in_step)
 
     def _live_round(self, one: Round) -> tuple[Picture, bool]:
         self._board.begin(one.phase)
@@ -182,7 +228,3 @@ def _all_ok(verdicts: Sequence[Verdict]) -> bool:
 
 def _is_at_rest(picture: Picture) -> bool:
     return picture.is_quiet and _all_ok(check_agreement(picture))
-
-
-def _is_in_step(picture: Picture) -> bool:
-    return _is_at_rest(picture) and _all_ok(check_in_step(picture.two_way))

@@ -34,6 +34,14 @@ class Employee:
             "edits", {"table": "kommunikation", "betNr": betnr, "set": {"tlf": number, "kommKz": kind}}
         )
 
+    def change_termin(self, fr_nr: int, **values: Any) -> None:
+        """Changes fields of a Termin, by Advoware's names."""
+        self._post("edits", {"table": "termine", "id": fr_nr, "set": values})
+
+    def delete_termin(self, fr_nr: int) -> None:
+        """Deletes a Termin."""
+        self._post("edits", {"table": "termine", "id": fr_nr, "delete": True})
+
     def switch_connector(self, *, is_online: bool) -> None:
         """Logs the connector on or off: without it Advoware is there and the firm's data is not."""
         self._post("switches", {"connector": "online" if is_online else "offline"})

@@ -10,7 +10,8 @@ from pathlib import Path
 from bitbylaw_pipeline.sandbox.samples.matters import person_konto
 from bitbylaw_pipeline.sandbox.samples.persons import PERSONS, SAMPLE_PERSONS
 
-NOT_LOOKED_AT = frozenset({"sandbox.log", ".env"})
+KEY_FILE = "google-service-account.json"
+NOT_LOOKED_AT = frozenset({"sandbox.log", ".env", KEY_FILE})
 """Written by the stand-ins, which may know their own records; and the settings, which are where the keys belong."""
 
 

@@ -35,6 +35,7 @@ def check_materializations(ui_address: str, picture: Picture) -> list[Verdict]:
         "xai/collections": sum(
             state.collection_id is not None for state in picture.collection_states.values()
         ),
+        "google/termine": len(picture.calendars.passes),
         "advoware/akten": sum(one is not None for one in two_way.matters.values()),
         **{f"advoware/{pair}": one.active for pair, one in two_way.counts.items() if one.active},
     }

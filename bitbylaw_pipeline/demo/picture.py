@@ -1,4 +1,4 @@
-"""What is where at one moment: EspoCRM, xAI, Advoware and our own state side by side."""
+"""What is where at one moment: EspoCRM, xAI, Advoware, Google and our own state side by side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection
 
+from bitbylaw_pipeline.demo.calendar_picture import CalendarPicture, read_calendars
 from bitbylaw_pipeline.demo.two_way_picture import TwoWayPicture, read_two_way
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document_state import DocumentState
@@ -73,6 +74,7 @@ class Picture:
     undelivered_webhooks: int
     failed_hooks: int
     two_way: TwoWayPicture
+    calendars: CalendarPicture
 
     def files_of(self, document_id: str) -> list[StoredFile]:
         """Every file at xAI that carries the document's token."""
@@ -92,18 +94,24 @@ class Camera:
     espocrm_url: str
     xai_url: str
     advoware_url: str
+    google_url: str
     database: Database
 
     def take(self) -> Picture:
         """Raises httpx.HTTPError where a stand-in does not answer."""
-        crm, xai, advoware = (
+        crm, xai, advoware, google = (
             httpx.get(f"{url}/sandbox/state", timeout=SECONDS).raise_for_status().json()
-            for url in (self.espocrm_url, self.xai_url, self.advoware_url)
+            for url in (self.espocrm_url, self.xai_url, self.advoware_url, self.google_url)
         )
-        return self.database.read(lambda conn: self._read(conn, crm, xai, advoware))
+        return self.database.read(lambda conn: self._read(conn, crm, xai, advoware, google))
 
     def _read(
-        self, conn: Connection, crm: Mapping[str, Any], xai: Mapping[str, Any], advoware: Mapping[str, Any]
+        self,
+        conn: Connection,
+        crm: Mapping[str, Any],
+        xai: Mapping[str, Any],
+        advoware: Mapping[str, Any],
+        google: Mapping[str, Any],
     ) -> Picture:
         parked = work_queue.parked(conn, "documents", limit=10_000)
         return Picture(
@@ -121,6 +129,7 @@ class Camera:
             failed_hooks=sum(item["status"] == "Failed" for item in crm["webhookQueue"])
             + sum(call["status"] not in (200, 202) for call in crm["linkHookCalls"]),
             two_way=read_two_way(conn, crm, advoware),
+            calendars=read_calendars(conn, advoware, google),
         )
 
 

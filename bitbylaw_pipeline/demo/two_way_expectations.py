@@ -130,7 +130,7 @@ def check_story_told(story: TwoWayStory) -> Iterator[Verdict]:
             f"{list(story.visit.tricks)}, {len(story.tricks_that_got_through or ())} got through",
         )
     quiet_writes = ["no such pass was made"] if story.quiet_writes is None else story.quiet_writes
-    yield verdict("a pass over what is in step writes nothing, by both ledgers", quiet_writes)
+    yield verdict("a pass over what is in step writes nothing, by the ledgers of all three", quiet_writes)
 
 
 def is_settled_busy(two_way: TwoWayPicture) -> bool:

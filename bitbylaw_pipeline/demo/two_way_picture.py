@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.inbox import outages, two_way_desk
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView, PairCounts
 from bitbylaw_pipeline.settings import DEFAULT_MATTERS
@@ -78,8 +79,14 @@ def read_two_way(conn: Connection, crm: Mapping[str, Any], advoware: Mapping[str
             if row.get("aktennummer") is not None
         },
         tasks=tasks,
-        holds=tuple(one for one in two_way_desk.list_holds(conn) if not one.is_notice),
-        counts=two_way_desk.counts(conn),
+        holds=tuple(
+            one
+            for one in two_way_desk.list_holds(conn)
+            if not one.is_notice and not one.pair.startswith(PAIR_PREFIX)
+        ),
+        counts={
+            pair: one for pair, one in two_way_desk.counts(conn).items() if not pair.startswith(PAIR_PREFIX)
+        },
         paused=frozenset(one.system for one in outages.listing(conn)),
     )
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from bitbylaw_pipeline.demo.expectations import Verdict, document_troubles, required_collections
 from bitbylaw_pipeline.demo.picture import CrmDocument, Picture
 
-STREAMS = ("collections", "documents", "beteiligte", "bankverbindungen", "akten")
+STREAMS = ("collections", "documents", "beteiligte", "bankverbindungen", "akten", "termine")
 LINES_OF_STORY = 12
 
 
@@ -41,7 +41,7 @@ class Board:
         parts += [Text(f"  {line}", style="cyan", overflow="ellipsis", no_wrap=True) for line in self._story]
         if self._picture is not None:
             parts += [Text(), work_table(self._picture), Text(holdings(self._picture))]
-            parts += [Text(pairs(self._picture))]
+            parts += [Text(pairs(self._picture)), Text(appointments(self._picture))]
         return Group(*parts)
 
 
@@ -76,6 +76,16 @@ def pairs(picture: Picture) -> str:
     return f"EspoCRM and Advoware have linked {', '.join(told) or 'nothing yet'}{waiting}{paused}"
 
 
+def appointments(picture: Picture) -> str:
+    """What is linked between Advoware and Google, in one line."""
+    calendars = picture.calendars
+    told = [f"{one.active} of {kuerzel}" for kuerzel, one in sorted(calendars.counts.items()) if one.active]
+    refused = [kuerzel for kuerzel in sorted(calendars.passes) if calendars.is_refused(kuerzel)]
+    waiting = f"; {len(calendars.holds)} wait for a person" if calendars.holds else ""
+    out = f"; refused: {', '.join(refused)}" if refused else ""
+    return f"Advoware and Google have linked appointments: {', '.join(told) or 'none yet'}{waiting}{out}"
+
+
 def one_line(picture: Picture) -> str:
     """The board as a line, for a log."""
     told = [
@@ -83,7 +93,9 @@ def one_line(picture: Picture) -> str:
         for name in STREAMS
         if (one := picture.queue.get(name)) and (one.waiting or one.leased or one.delayed or one.parked)
     ]
-    return "; ".join([*(told or ["nothing is open"]), holdings(picture), pairs(picture)])
+    return "; ".join(
+        [*(told or ["nothing is open"]), holdings(picture), pairs(picture), appointments(picture)]
+    )
 
 
 def final_table(picture: Picture) -> Table:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shlex
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from bitbylaw_pipeline.cli.hold_words import name_of
 from bitbylaw_pipeline.inbox import two_way_desk
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
-from tests.cli.conftest import Desk
+from tests.cli.conftest import Desk, Office, Terminal
 from tests.receiver.receiver_settings import receiver_settings
 from webhook_sensor_app.app import create_app
+from webhook_sensor_app.calendar_sync import PATH as SYNC_PATH
+from webhook_sensor_app.proxy import PATH as PROXY_PATH
 
 ROOT = Path(__file__).parents[2]
-TRIED = ("holds", "conflicts", "resolve", "plan", "pass", "approve-deletes", "release beteiligte")
+TRIED = (
+    "holds", "conflicts", "resolve", "plan", "pass", "approve-deletes", "release beteiligte", "audit",
+    "sync termine AB --dry-run",
+)  # fmt: skip
 KEY = "key-of-a-program-of-the-firm-0001"
 
 
@@ -35,8 +41,16 @@ def shown(command: str, *pages: str) -> list[str]:
     return [line.removeprefix(f"{command} ") for line in lines if line.startswith(f"{command} ")]
 
 
-def test_the_commands_for_a_person_s_day_do_as_they_say(desk: Desk) -> None:
+@pytest.fixture
+def whole_desk(calendar_office: Office, with_state: tuple[Terminal, Database]) -> Desk:
+    """A firm with parties and calendars, after its first pass."""
+    assert calendar_office.run("pass").exit_code == 0
+    return Desk(calendar_office, with_state[1])
+
+
+def test_the_commands_for_a_person_s_day_do_as_they_say(whole_desk: Desk) -> None:
     """Each is run as it stands, on a conflict, a doubtful match and a notice, and ends well."""
+    desk = whole_desk
     parties = [desk.office.party(betnr) for betnr in (20004, 20008)]
     desk.office.espocrm("PUT", f"CBeteiligte/{parties[0]}", {"nachname": "Hier"})
     desk.office.sandbox.advoware.edit({"table": "beteiligte", "id": 20004, "set": {"name": "Dort"}})
@@ -46,8 +60,8 @@ def test_the_commands_for_a_person_s_day_do_as_they_say(desk: Desk) -> None:
     assert len([line for line in lines if line.startswith("resolve")]) >= 6
     # The passes come last: they would carry the answers out, and the holds would be gone.
     for line in sorted(lines, key=lambda line: line.startswith("pass")):
-        if "release beteiligte left:" in line:
-            continue  # nothing is in quarantine here; see test_approvals
+        if "release beteiligte left:" in line or "--repair" in line:
+            continue  # nothing is in quarantine here, and nothing to repair; see test_approvals, test_audit
         if "<hold>" in line:
             line = line.replace("<hold>", _fitting(desk, line))  # noqa: PLW2901  # the line as a person types it
         result = desk.run(*shlex.split(line))
@@ -64,7 +78,9 @@ def _fitting(desk: Desk, line: str) -> str:
 
 def test_the_calls_of_the_proxy_are_answered(desk: Desk) -> None:
     """Each curl line is sent as it stands to a receiver in front of Advoware; writes need the switch."""
-    calls = [_parsed(line) for line in shown("curl", "docs/operation.md")]
+    calls = [
+        call for line in shown("curl", "docs/operation.md") if (call := _parsed(line)).url.path == PROXY_PATH
+    ]
     assert len(calls) >= 3
     given = desk.office.sandbox.advoware_settings
     settings = receiver_settings(
@@ -77,6 +93,37 @@ def test_the_calls_of_the_proxy_are_answered(desk: Desk) -> None:
 
     assert asyncio.run(run(False)) == [200] * len(calls)
     assert [status == 200 for status in asyncio.run(run(True))] == [call.method == "GET" for call in calls]
+
+
+def test_the_calls_for_appointments_are_answered(whole_desk: Desk) -> None:
+    """Each curl line of README and manual that asks for passes is taken, and the one for the outcome is answered."""
+    lines = [line for line in shown("curl", "README.md", "docs/operation.md") if SYNC_PATH in line]
+    asks, (tells,) = (
+        [line for line in lines if "$REF" not in line],
+        [line for line in lines if "$REF" in line],
+    )
+    assert len(asks) == 3
+    settings = Settings.load(_env_file=None, **{**_fields(whole_desk), "api_keys": KEY})
+
+    async def main() -> None:
+        app = create_app(settings, whole_desk.database, wait_seconds=30.0)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client,
+        ):
+            for line in asks:
+                answer = await client.send(_parsed(line))
+                assert answer.status_code == 202, (line, answer.text)
+                outcome = await client.send(_parsed(tells.replace("$REFERENCE", answer.json()["reference"])))
+                assert outcome.json()["status"] == "waiting"
+
+    asyncio.run(main())
+
+
+def _fields(desk: Desk) -> dict[str, object]:
+    given = {name.lower(): value for name, value in desk.office.terminal.settings.items()}
+    known = {name: value for name, value in given.items() if name in Settings.model_fields}
+    return {**known, "google_calendars": json.loads(str(known["google_calendars"]))}
 
 
 def _secret(name: str, value: str) -> object:
@@ -97,7 +144,6 @@ def _parsed(line: str) -> httpx.Request:
             body = next(words)
         else:
             url = word
-    assert urlsplit(url).path == "/advoware/proxy"
     return httpx.Request(method, url, headers=headers, content=body)
 
 

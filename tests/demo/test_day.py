@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
+from bitbylaw_pipeline.demo.calendar_desk import CalendarUsers
+from bitbylaw_pipeline.demo.calendar_story import CalendarStory
 from bitbylaw_pipeline.demo.day import Day, Interrupted
 from bitbylaw_pipeline.demo.employee import Employee
 from bitbylaw_pipeline.demo.ledgers import Ledgers
@@ -25,7 +27,8 @@ from bitbylaw_pipeline.demo.story import Story
 from bitbylaw_pipeline.demo.two_way_story import TwoWayStory
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.inbox.database import Database
-from bitbylaw_pipeline.sandbox.samples.advoware import advoware_seed_document
+from bitbylaw_pipeline.sandbox.samples.advoware import FIRST_MONDAY, advoware_seed_document
+from bitbylaw_pipeline.sandbox.samples.calendars import google_seed_document
 from bitbylaw_pipeline.sandbox.samples.matters import sample_firm
 from bitbylaw_pipeline.sandbox.samples.seed import seed_document
 from bitbylaw_pipeline.sandbox.server import RunningSandbox, running_sandbox
@@ -39,7 +42,9 @@ def sandbox() -> Iterator[RunningSandbox]:
     """All stand-ins with the sample firm."""
     seed = seed_document(link_multiple_fields=True)
     seed["users"] = [{"userName": USER_NAME, "type": "api", "apiKey": API_KEY}]
-    with running_sandbox(espocrm_seed=seed, advoware_seed=advoware_seed_document()) as running:
+    with running_sandbox(
+        espocrm_seed=seed, advoware_seed=advoware_seed_document(), google_seed=google_seed_document()
+    ) as running:
         yield running
 
 
@@ -78,18 +83,41 @@ class OwnPasses:
         return "SUCCESS"
 
 
+@dataclass(frozen=True, slots=True)
+class NoRequests:
+    """Requests that nobody works on."""
+
+    def ask(self, kuerzel: str | None = None) -> str:
+        """Taken."""
+        return kuerzel or "all"
+
+    def without_key(self) -> int:
+        """As the receiver answers."""
+        return 401
+
+    def outcome(self, reference: str) -> Mapping[str, str]:
+        """It stays so."""
+        return {reference: "waiting"}
+
+
 @contextmanager
 def day(settings: Settings, sandbox: RunningSandbox, **given: Any) -> Iterator[Day]:
     """A day on this state, telling its lines into a buffer."""
     database = Database.open(settings.database_url, encryption_key=ENCRYPTION_KEY)
     parts: dict[str, Any] = {"stop": threading.Event(), "check_health": lambda: None, **given}
     try:
-        with Person(sandbox.espocrm_api_base_url) as person, Employee(sandbox.advoware_url) as employee:
-            camera = Camera(sandbox.espocrm_url, sandbox.xai_url, sandbox.advoware_url, database)
-            ledgers = Ledgers((sandbox.espocrm_url, sandbox.advoware_url))
+        with (
+            Person(sandbox.espocrm_api_base_url) as person,
+            Employee(sandbox.advoware_url) as employee,
+            CalendarUsers(sandbox.google_url) as users,
+        ):
+            urls = sandbox.espocrm_url, sandbox.xai_url, sandbox.advoware_url, sandbox.google_url
+            camera = Camera(*urls, database)
+            ledgers = Ledgers((sandbox.espocrm_url, sandbox.advoware_url, sandbox.google_url))
             two_way = TwoWayStory(employee, OwnPasses(settings), ledgers, "", lambda: None)
             console = Console(file=io.StringIO(), width=160)
-            yield Day(Story(sample_firm()), two_way, camera, person, console, **parts)
+            calendars = CalendarStory(employee, users, NoRequests(), FIRST_MONDAY)
+            yield Day(Story(sample_firm()), two_way, calendars, camera, person, console, **parts)
     finally:
         database.close()
 
@@ -103,6 +131,7 @@ def test_when_nothing_comes_to_rest_the_day_ends_and_says_so(sandbox: RunningSan
     assert "all came to rest within 1 s (the first load)" in wrong
     assert any(says.startswith("EspoCRM, xAI and our state agree") for says in wrong)
     assert not any(says.startswith("EspoCRM and Advoware agree") for says in wrong)
+    assert any(says.startswith("Advoware and Google agree") for says in wrong)
 
 
 def test_ctrl_c_breaks_the_day_off(sandbox: RunningSandbox, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bitbylaw_pipeline.demo.calendar_picture import CalendarPicture
 from bitbylaw_pipeline.demo.expectations import check_agreement
 from bitbylaw_pipeline.demo.picture import CrmDocument, CrmOwner, Picture, StoredFile
 from bitbylaw_pipeline.demo.two_way_picture import TwoWayPicture
@@ -60,6 +61,7 @@ def tidy() -> Picture:
         undelivered_webhooks=0,
         failed_hooks=0,
         two_way=TwoWayPicture({}, {}, {}, {}, {}, (), {}, frozenset()),
+        calendars=CalendarPicture(),
     )
 
 
