@@ -112,13 +112,23 @@ class Termine:
         answer = await self._call("POST", "create_termin", value=self._stamped(values))
         return parsing.new_id(answer, self._row)
 
-    async def change(self, fr_nr: int, patch: TerminPatch, expected: TerminPatch | None = None) -> Termin:
+    async def change(
+        self,
+        fr_nr: int,
+        patch: TerminPatch,
+        expected: TerminPatch | None = None,
+        *,
+        check: Callable[[Termin], None] = lambda _: None,
+    ) -> Termin:
         """Changes the fields of `patch` and gives the Termin as it then is; writes nothing where they are so already.
+
+        `check` is shown the Termin right before, and raises where it is not to be written.
 
         Everything else goes back as it was sent. Raises NotFound, Conflict (with the present values) if a field of
         `expected` differs, Permanent("series") for other times of a series, Permanent("no_owner") for no owner.
         """
         present = await self._there(fr_nr)
+        check(present)
         other = differing(present, expected or TerminPatch(), self._form)
         if other:
             raise Conflict(

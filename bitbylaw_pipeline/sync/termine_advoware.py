@@ -71,8 +71,8 @@ class AdvowareTermineSide:
     def put(self, field: str, value: Any) -> Any:
         """What Advoware keeps: line ends as LF, no title that is masked, no second one of two equal hours."""
         match field, value:
-            case "text", str():
-                return UNTITLED if value == MASKED else value.strip() or None
+            case "text", None | str():
+                return UNTITLED if value in (None, MASKED) else value.strip() or UNTITLED
             case "notiz", str():
                 return None if value == MASKED else value.replace("\r\n", "\n").replace("\r", "\n") or None
             case "start" | "end", str() if value.endswith("Z") and not self._termine.keeps_fold:
@@ -131,15 +131,19 @@ class AdvowareTermineSide:
         # One that its owner has made private meanwhile is nobody's to change.
         before["is_private"] = False
         async with self._alone(fr_nr):
-            return self._record(await self._termine.change(fr_nr, _patch(patch, expected.fields), before))
+            after = await self._termine.change(
+                fr_nr, _patch(patch, expected.fields), before, check=self._check_is_owner
+            )
+        return self._record(after)
 
     async def delete(self, expected: Record) -> None:
         """Takes this employee off the Termin; the last one takes the Termin away."""
         fr_nr = int(expected.id)
         async with self._alone(fr_nr):
             found = await self._termine.get(fr_nr)
-            if found is None or not self._is_owner(found):
-                raise NotFound(f"advoware knows no Termin {fr_nr} of this employee.", system=self.system)
+            if found is None:
+                raise NotFound(f"advoware knows no Termin {fr_nr}.", system=self.system)
+            self._check_is_owner(found)
             self._check_is_expected(found, expected)
             others = tuple(one for one in found.owners if not same_kuerzel(one, self._kuerzel))
             if others:
@@ -170,6 +174,11 @@ class AdvowareTermineSide:
                 f"Advoware holds other values than this deletion was planned on (Termin {expected.id}).",
                 system=self.system,
             )
+
+    def _check_is_owner(self, found: Termin) -> None:
+        # Given to others, or to everybody, since it was listed: it is theirs to keep as it is.
+        if not self._is_owner(found):
+            raise NotFound(f"advoware knows no Termin {found.fr_nr} of this employee.", system=self.system)
 
     def _is_owner(self, one: Termin) -> bool:
         return any(same_kuerzel(owner, self._kuerzel) for owner in one.owners)

@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.clients.advoware_termin_rows import Termin
-from bitbylaw_pipeline.domain.errors import SyncError
+from bitbylaw_pipeline.domain.errors import ScopeRefused, SyncError
 from bitbylaw_pipeline.inbox import calendar_passes, events, work_queue
 from bitbylaw_pipeline.inbox.calendar_passes import ENTITY_TYPE, STREAM, TOPIC
 from bitbylaw_pipeline.inbox.coordination import Coordination
@@ -87,7 +87,7 @@ class TerminePoll:
         """One poll: wants a pass for whoever has changed, or was never asked before. Raises DatabaseUnavailable.
 
         Left alone are those who get a pass anyway, those who are parked (their next pass is the schedule's), and
-        everybody while Advoware or Google is down. One employee's refusal is left to that one's pass.
+        everybody while Advoware or Google is down. One employee's refusal is noted by that one's pass, and holds up nobody.
         """
         kept = {one: memory[one] for one in memory if one in self.pairs.calendars}
         order = [*(one for one in self.pairs.calendars if one not in kept), *kept]
@@ -136,6 +136,9 @@ class TerminePoll:
             digest = await self._digest(kuerzel)
         except SyncError as error:
             under_way.left[kuerzel] = type(error).__name__
+            if isinstance(error, ScopeRefused):
+                # Its pass meets the same, notes it and is parked: a person hears of it now, and is asked no more.
+                under_way.changed.append(kuerzel)
             await self._heed(error, kuerzel, before, under_way)
             return
         under_way.asked += 1

@@ -231,7 +231,7 @@ def test_poll_names_whose_calendar_is_refused(with_calendars: Office) -> None:
     new_termin(office, 601, "CD")
     later(office, 61.0)
     told, _ = poll_tick(office, cursor)
-    assert told == "Changed and wanted: CD. Left to their passes: AB (ScopeRefused)."
+    assert told == "Changed and wanted: AB, CD. Left to their passes: AB (ScopeRefused)."
 
 
 def test_poll_can_be_switched_off(with_calendars: Office) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bitbylaw_pipeline.clients.advoware_termin_forms import Surface
 from bitbylaw_pipeline.domain.errors import Conflict, NotFound
 from bitbylaw_pipeline.domain.event_text import plain_text
-from bitbylaw_pipeline.domain.termin_kind import MASKED, TITLES, UNTITLED, TerminKind
+from bitbylaw_pipeline.domain.termin_kind import MASKED, TITLES, TerminKind
 from bitbylaw_pipeline.domain.termin_times import all_day, from_berlin, timed
 from bitbylaw_pipeline.domain.two_way_link import Record, Settled
 from bitbylaw_pipeline.sync.termine_advoware import AdvowareTermineSide
@@ -99,11 +99,6 @@ def handed_over(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**fields, **texts, "notiz": plain_text(fields["notiz"])}
 
 
-def titled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """In Advoware a Termin without a title is given one."""
-    return {**fields, "text": fields["text"] or UNTITLED}
-
-
 def chosen(fields: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     """The patch of these units."""
     when = {name: fields[name] for name in ("start", "end", "ganztags")} if "when" in names else {}
@@ -173,7 +168,7 @@ def test_advoware_keeps_what_put_says(tmp_path: Path, surface: Surface, given_: 
             kept = put_all(side, first)
             made = await side.create("right:e1:g0", {name: kept[name] for name in first}, "n1", ORIGIN)
             assert isinstance(made, Record)
-            assert differences(made.fields, titled(kept)) == {}
+            assert differences(made.fields, kept) == {}
             await assert_seen(side, made)
             number = int(made.id)
             assert office.at_advoware(number)["anwalt"] == "AB"
@@ -182,7 +177,7 @@ def test_advoware_keeps_what_put_says(tmp_path: Path, surface: Surface, given_: 
             assert fresh is not None
             patch = put_all(side, chosen(handed_over(later), names))
             after = await side.update(fresh, patch, "n2")
-            assert differences(after.fields, titled({**kept, **patch})) == {}
+            assert differences(after.fields, {**kept, **patch}) == {}
             await assert_seen(side, after)
             assert {name: office.at_advoware(number)[name] for name in OWN} == OWN
             office.edit_termin(number, text="Von Hand", uhrzeitVon="07:07:00")
