@@ -21,9 +21,8 @@ from bitbylaw_pipeline.cli.termine_checks import check_rules
 from bitbylaw_pipeline.clients.google import Google
 from bitbylaw_pipeline.clients.google_calendar import WRITER_ROLES
 from bitbylaw_pipeline.clients.google_connection import CalendarUser, Scope
-from bitbylaw_pipeline.clients.google_errors import ScopeLimited
 from bitbylaw_pipeline.clients.google_refusals import DelegationMissing
-from bitbylaw_pipeline.domain.errors import AuthFailed, Permanent, ScopeRefused, SyncError
+from bitbylaw_pipeline.domain.errors import AuthFailed, Permanent, ScopeLimited, ScopeRefused, SyncError
 from bitbylaw_pipeline.settings import Settings, SettingsError
 
 AREA = "Google"

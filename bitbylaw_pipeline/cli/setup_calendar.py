@@ -71,7 +71,7 @@ async def _make(settings: Settings, kuerzel: str, user: str, title: str, *, is_a
     from bitbylaw_pipeline.cli.google_access import connection_of  # noqa: PLC0415
     from bitbylaw_pipeline.clients.google import Google  # noqa: PLC0415
     from bitbylaw_pipeline.clients.google_connection import CalendarUser, Scope  # noqa: PLC0415
-    from bitbylaw_pipeline.clients.google_errors import ScopeLimited  # noqa: PLC0415
+    from bitbylaw_pipeline.domain.errors import ScopeLimited  # noqa: PLC0415
 
     employee = CalendarUser(kuerzel, user)
     google = Google.open(connection_of(settings), users=[employee])

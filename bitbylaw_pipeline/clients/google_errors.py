@@ -7,7 +7,7 @@ A refusal that concerns one employee alone must hold up nobody else. Two classes
 - `domain.errors.ScopeRefused(Permanent)`: this employee's account or calendar is refused. The queue parks that key, and the next
   schedule tries it again; nothing is paused. `reason` says which: "user_unknown", "access_withdrawn", "token_refused",
   "calendar_missing", "calendar_forbidden".
-- `ScopeLimited(RateLimited)`: Google asks us to slow down for this employee. `system` is "google:{Kürzel}", so that
+- `domain.errors.ScopeLimited(RateLimited)`: Google asks us to slow down for this employee. `system` is "google:{Kürzel}", so that
   a pause which is kept by the system's name is theirs alone.
 """
 
@@ -24,6 +24,7 @@ from bitbylaw_pipeline.domain.errors import (
     Conflict,
     NotFound,
     RateLimited,
+    ScopeLimited,
     ScopeRefused,
     SyncError,
     Transient,
@@ -42,10 +43,6 @@ _NOT_ENABLED = frozenset(
 )
 _CALENDAR_CLOSED = frozenset({"forbidden", "requiredAccessLevel", "notACalendarUser"})
 _WORD = re.compile(r"[A-Za-z_]{1,60}")
-
-
-class ScopeLimited(RateLimited):
-    """One employee's calendar is asked about too often, or its quota is used up; the call was not carried out."""
 
 
 class SyncTokenExpired(SyncError):

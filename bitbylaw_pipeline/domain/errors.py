@@ -2,7 +2,7 @@
 
 Clients raise these and nothing else; the queue decides by the class what becomes of the work:
 
-- `Transient`: try again later. `RateLimited` says when. `OutcomeUnknown`: the write may have landed.
+- `Transient`: try again later. `RateLimited` says when (`ScopeLimited`: for one employee). `OutcomeUnknown`: the write may have landed.
 - `Permanent`: trying again cannot help until somebody changes something; the work is parked. `ScopeRefused`: so is
   all the rest of the same employee's.
 - `NotFound`, `Conflict`: answers that a flow handles itself.
@@ -46,6 +46,10 @@ class Unreachable(Transient):
 
 class RateLimited(Transient):
     """429: the system asks us to slow down."""
+
+
+class ScopeLimited(RateLimited):
+    """The limit of one employee's calendar is used up: nobody else need wait. The call was not carried out."""
 
 
 class OutcomeUnknown(Transient):

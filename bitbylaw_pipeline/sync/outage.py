@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy import Connection
 
-from bitbylaw_pipeline.domain.errors import AuthFailed, RateLimited, SyncError, Transient
+from bitbylaw_pipeline.domain.errors import AuthFailed, RateLimited, ScopeLimited, SyncError, Transient
 from bitbylaw_pipeline.inbox import outages
 from bitbylaw_pipeline.inbox.database import Database
 
@@ -69,7 +69,7 @@ class OutageWatch:
         A limit of one employee alone ("google:AB") pauses nobody else: its seconds are the entity's delay.
         """
         match error:
-            case RateLimited() if error.system not in self.probes:
+            case ScopeLimited():
                 # A pause is kept for what can be asked whether it is back: this one would never end.
                 return min(error.retry_after or DEFAULT_RATE_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
             case RateLimited() | AuthFailed():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 
@@ -18,7 +18,15 @@ from bitbylaw_pipeline.clients.advoware_termine import Termine
 from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Transient
 from bitbylaw_pipeline.domain.event_text import plain_text
 from bitbylaw_pipeline.domain.termin_kind import MASKED, UNTITLED, FristRule, TerminKind
-from bitbylaw_pipeline.domain.termin_times import TerminTimes, days_touched, first_of_two
+from bitbylaw_pipeline.domain.termin_times import (
+    TerminTimes,
+    days_touched,
+    first_of_two,
+    from_berlin,
+    instant,
+    moment_of,
+    to_berlin,
+)
 from bitbylaw_pipeline.domain.three_way import Fields
 from bitbylaw_pipeline.domain.two_way_link import Capabilities, Observation, Record, Settled
 from bitbylaw_pipeline.sync.two_way_adapter import Taken
@@ -231,5 +239,13 @@ def _patch(fields: Fields, present: Fields) -> TerminPatch:
     if any(name in fields for name in ("start", "end", "ganztags")):
         times = times_in({**present, **fields})
         if times is not None:
-            patch["times"] = times
+            patch["times"] = _second_of_two(times)
     return patch
+
+
+def _second_of_two(times: TerminTimes) -> TerminTimes:
+    """An end that `put` has taken for the first of two equal hours, and that is not after its begin, is the second."""
+    if times.is_all_day or moment_of(times.end) > moment_of(times.start):
+        return times
+    local = to_berlin(times.end)
+    return replace(times, end=instant(from_berlin(local.date(), local.time().replace(fold=1))))

@@ -109,7 +109,8 @@ class Recovery:
         if adapter.capabilities.client_key or adapter.capabilities.marker:
             taken = await adapter.find_by_key(intent.key)
             return taken.id if taken else None
-        if not observed[side].complete:
+        shows_nothing = not observed[side].items and not observed[side].withheld
+        if not observed[side].complete or (shows_nothing and len(linked[side]) >= 2):
             # What a partial look does not show may still be there: making it again would double it.
             raise Unsettled("create_unsettled")
         found = [

@@ -18,12 +18,7 @@ from bitbylaw_pipeline.clients.google import Google
 from bitbylaw_pipeline.clients.google_bodies import EventBody
 from bitbylaw_pipeline.clients.google_calendar import CalendarAccess, EmployeeCalendar
 from bitbylaw_pipeline.clients.google_connection import GoogleConnection, Scope
-from bitbylaw_pipeline.clients.google_errors import (
-    AlreadyExists,
-    ScopeLimited,
-    SyncTokenExpired,
-    TokenRejected,
-)
+from bitbylaw_pipeline.clients.google_errors import AlreadyExists, SyncTokenExpired, TokenRejected
 from bitbylaw_pipeline.clients.google_events import EventTime, GoogleEvent
 from bitbylaw_pipeline.clients.google_pages import EventPage
 from bitbylaw_pipeline.clients.google_refusals import DelegationMissing
@@ -34,6 +29,7 @@ from bitbylaw_pipeline.domain.errors import (
     OutcomeUnknown,
     Permanent,
     RateLimited,
+    ScopeLimited,
     ScopeRefused,
     SyncError,
     Transient,

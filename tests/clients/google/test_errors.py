@@ -11,7 +11,6 @@ from bitbylaw_pipeline.clients.answer import Call, Refusal, usual_error
 from bitbylaw_pipeline.clients.google_errors import (
     AlreadyExists,
     Deleted,
-    ScopeLimited,
     SyncTokenExpired,
     TokenRejected,
     judge,
@@ -23,6 +22,7 @@ from bitbylaw_pipeline.domain.errors import (
     OutcomeUnknown,
     Permanent,
     RateLimited,
+    ScopeLimited,
     ScopeRefused,
     SyncError,
     Transient,

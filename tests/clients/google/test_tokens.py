@@ -14,12 +14,13 @@ from google.auth import jwt
 from bitbylaw_pipeline.clients.google import Google
 from bitbylaw_pipeline.clients.google_calendar import EmployeeCalendar
 from bitbylaw_pipeline.clients.google_connection import CalendarUser, Scope
-from bitbylaw_pipeline.clients.google_errors import ScopeLimited, TokenRejected
+from bitbylaw_pipeline.clients.google_errors import TokenRejected
 from bitbylaw_pipeline.clients.google_refusals import DelegationMissing, GrantRefused
 from bitbylaw_pipeline.domain.errors import (
     AuthFailed,
     OutcomeUnknown,
     Permanent,
+    ScopeLimited,
     ScopeRefused,
     SyncError,
     Transient,
