@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 SYSTEMS = frozenset({"advoware", "google"})
 ASSET = "google/termine"
 AGAIN_SECONDS = 5.0
-"""After which appointments that somebody else had in hand, or that are not settled, are looked at again."""
+"""After which appointments are looked at again that somebody else had in hand, that are not settled, or that still show
+in Google what is to be masked."""
 
 
 class Channels(Protocol):
@@ -74,7 +75,9 @@ class TermineStream:
         if self.channels is not None:
             await self.channels.keep(key)
         is_well = former is not None and former.passed_at is not None and former.failure is None
-        return _outcome(key, report, counts, is_news=not is_well)
+        # What was entered in Google has arrived; its title still stands there, and the next pass takes it off.
+        is_to_mask = self.pairs.rules.masks and counts.get("left_creates", 0) > 0
+        return _outcome(key, report, counts, is_news=not is_well, is_to_mask=is_to_mask)
 
     async def describe(self, key: str) -> list[str]:
         """What a pass would do, as lines with ids and field names; the mirror of the calendar is brought up to date."""
@@ -106,7 +109,9 @@ def _raise_what_ended(key: str, report: RunReport) -> None:
         )
 
 
-def _outcome(key: str, report: RunReport, counts: dict[str, int], *, is_news: bool) -> Outcome:
+def _outcome(
+    key: str, report: RunReport, counts: dict[str, int], *, is_news: bool, is_to_mask: bool
+) -> Outcome:
     made = bool(counts["writes"] or counts["agreed"])
     facts: dict[str, Fact] = {**counts}
     warnings = []
@@ -116,7 +121,7 @@ def _outcome(key: str, report: RunReport, counts: dict[str, int], *, is_news: bo
         warnings.append(f"{len(report.errors)} appointments are refused: {facts['refused_for']}")
     if counts["held"]:
         warnings.append(f"{counts['held']} wait for a person: see `bitbylaw holds`")
-    unfinished = bool(report.overtaken or report.unsettled)
+    unfinished = bool(report.overtaken or report.unsettled or is_to_mask)
     return Outcome(
         key=key,
         result=Result.SYNCED if made else Result.UNCHANGED,

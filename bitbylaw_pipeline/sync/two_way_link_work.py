@@ -61,6 +61,8 @@ class LinkWork:
     presence: dict[Side, Presence]
     result: LinkResult
     holds: list[Hold] = field(default_factory=list)
+    overtaken_by: int = 0
+    """How often a record was not what the write was planned on."""
 
     @property
     def policy(self) -> Policy:

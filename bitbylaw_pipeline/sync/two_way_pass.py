@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from bitbylaw_pipeline.domain.errors import Conflict
 from bitbylaw_pipeline.domain.three_way import Side, UnitPlan
 from bitbylaw_pipeline.domain.two_way_link import LinkState, Record
 from bitbylaw_pipeline.domain.two_way_plan import (
@@ -65,6 +66,13 @@ class LinkPass(LinkWork):
                 self.bench.deletes.planned[plan.side] += 1
                 if self.bench.deletes.withholds(plan.side):
                     plan = Held("delete_guard")
+        if self.overtaken_by == ROUNDS:
+            # Somebody who edits that fast is rare; a record that never is what was planned on is our own fault, and one
+            # that was not told of stayed out of step for good.
+            self.result.error = Conflict(
+                f"{self.link.link_id} was never what was read of it a moment before; it is looked at again.",
+                system="pipeline",
+            )
 
     async def create(self, side: Side, origin: Record, generation: int) -> bool:
         """Makes the counterpart on `side`; True if the link should be planned once more."""

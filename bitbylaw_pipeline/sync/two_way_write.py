@@ -92,6 +92,7 @@ async def _write(work: LinkWork, intent: Intent, before: Mapping[Side, Fields]) 
             echo = await work.bench.adapters[side].update(record, write.patch, write.nonce)
         except (Conflict, NotFound) as error:
             overtaken = error
+            work.overtaken_by += isinstance(error, Conflict)
             break
         except NOT_EXECUTED as error:
             failed = error

@@ -15,8 +15,8 @@ from bitbylaw_pipeline.inbox import calendar_passes
 from bitbylaw_pipeline.inbox.calendar_passes import CalendarPasses
 from bitbylaw_pipeline.sync.pair_lease import pair_lease
 from bitbylaw_pipeline.sync.termine_stream import AGAIN_SECONDS, ASSET, TermineStream
-from tests.sync.termine.busy import CLIENTS, SECRET, STRANGER, at
-from tests.sync.termine.office import Office, in_office
+from tests.sync.termine.busy import CLIENTS, SECRET, STRANGER, TITLE, at
+from tests.sync.termine.office import Office, calendar_of, in_office
 from tests.sync.termine.wire import Wire, over_wire
 
 OWN_TABLES = ("sync_mirror", "sync_cursor")
@@ -316,3 +316,21 @@ def test_the_stream_names_itself_its_systems_and_its_locks(tmp_path: Path) -> No
         assert stream.entity_lock("AB") == "calendar_sync:employee:AB"
 
     in_office(tmp_path, story)
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_a_name_typed_in_google_is_masked_within_seconds(tmp_path: Path, *, masks: bool) -> None:
+    """What was entered there asks for one more pass, which takes the title off it; unmasked nothing is to be done."""
+
+    async def story(office: Office) -> None:
+        await sync(office)
+        office.google.seed(
+            {"events": [{"calendar": calendar_of("AB"), "summary": TITLE, **at("2026-03-20")}]}
+        )
+        arrived = await sync(office)
+        assert arrived.facts["left_creates"] == 1
+        assert arrived.again_in == (AGAIN_SECONDS if masks else None)
+        assert (await sync(office)).again_in is None
+        assert [event["summary"] for event in office.events()] == ["Termin" if masks else TITLE]
+
+    in_office(tmp_path, story, masks=masks)
