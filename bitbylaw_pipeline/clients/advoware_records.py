@@ -20,10 +20,9 @@ from bitbylaw_pipeline.clients.advoware_surface import Resource
 from bitbylaw_pipeline.clients.answer import Answer
 from bitbylaw_pipeline.domain.errors import (
     NotFound,
-    OutcomeUnknown,
     Permanent,
-    SyncError,
     Unexpected,
+    reading_back,
 )
 
 _T = TypeVar("_T")
@@ -78,10 +77,12 @@ class Records:
         sent = parsing.wire_fields(surface.PARTEI, patch, surface.PARTEI.changeable)
         present = await self._partei(betnr)
         check(present, expected, surface.PARTEI)
-        if differs(present, patch):
-            path = (surface.BETEILIGTE, str(betnr))
-            await self._put(path, overlaid(present, sent, surface.PARTEI), "change_beteiligter")
-        return await self.beteiligter(betnr)
+        if not differs(present, patch):
+            return await self.beteiligter(betnr)
+        path = (surface.BETEILIGTE, str(betnr))
+        await self._put(path, overlaid(present, sent, surface.PARTEI), "change_beteiligter")
+        with reading_back(f"The party {betnr}"):
+            return await self.beteiligter(betnr)
 
     async def adressen(self, betnr: int) -> tuple[Adresse, ...]:
         """A party's addresses."""
@@ -204,15 +205,8 @@ class Records:
         values = parsing.wire_fields(resource, fields, resource.fields)
         answer = await self._post((surface.BETEILIGTE, str(betnr), path), values, f"create_{path.lower()}")
         created = parsing.new_id(answer, resource)
-        try:
+        with reading_back(f"The row {created} of party {betnr}"):
             rows = await read(betnr)
-        except SyncError as error:
-            # It is there. As a passing error this would be taken for "not carried out", and the create repeated.
-            raise OutcomeUnknown(
-                f"advoware created a row and could not show it ({answer.call}; then {type(error).__name__}).",
-                system="advoware",
-                status=error.status,
-            ) from None
         found = _by_id(rows, created)
         if found is None:
             raise answer.nonsense("an id that is not in the list then")
@@ -235,7 +229,8 @@ class Records:
             return present
         segments = (surface.BETEILIGTE, str(betnr), path, str(row_id))
         await self._put(segments, overlaid(present, sent, resource), f"change_{path.lower()}")
-        return _there(_by_id(await read(betnr), row_id), path)
+        with reading_back(f"The row {row_id} of party {betnr}"):
+            return _there(_by_id(await read(betnr), row_id), path)
 
     async def _get(self, *path: str, operation: str) -> Answer:
         return await self.connection.call("GET", path, operation=operation, subject="/".join(path))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from bitbylaw_pipeline.clients import advoware_parsing as parsing
 from bitbylaw_pipeline.clients.advoware_connection import Connection
@@ -28,7 +28,7 @@ from bitbylaw_pipeline.clients.advoware_termin_rows import (
 )
 from bitbylaw_pipeline.clients.advoware_termin_times import stored_form
 from bitbylaw_pipeline.clients.answer import Answer
-from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Permanent, Unexpected
+from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Permanent, Unexpected, reading_back
 from bitbylaw_pipeline.domain.termin_times import TerminTimes
 
 
@@ -152,7 +152,9 @@ class Termine:
         except NotFound:
             await self._check_prefix()
             raise
-        return await self._there(fr_nr)
+        with reading_back(f"The Termin {fr_nr}"):
+            after = await self.get(fr_nr)
+        return after or self._gone(fr_nr)
 
     async def delete(self, fr_nr: int) -> bool:
         """Deletes it for all its employees; False if it was gone already. To take one off it, change its owners.
@@ -168,10 +170,10 @@ class Termine:
         return bool(answer.data != [])
 
     async def _there(self, fr_nr: int) -> Termin:
-        found = await self.get(fr_nr)
-        if found is None:
-            raise NotFound(f"advoware knows no Termin {fr_nr}.", system="advoware")
-        return found
+        return await self.get(fr_nr) or self._gone(fr_nr)
+
+    def _gone(self, fr_nr: int) -> NoReturn:
+        raise NotFound(f"advoware knows no Termin {fr_nr}.", system="advoware")
 
     async def _call(
         self,

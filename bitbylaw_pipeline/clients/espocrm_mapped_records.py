@@ -8,7 +8,7 @@ from typing import Any
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
 from bitbylaw_pipeline.clients.espocrm_field_mapping import FieldMapping, MappedField, Record, Value, field_of
 from bitbylaw_pipeline.clients.espocrm_refusals import Duplicate
-from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Permanent
+from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Permanent, reading_back
 
 Also = Callable[[Record, Mapping[str, Any]], Mapping[str, Any]]
 
@@ -78,7 +78,8 @@ class MappedRecords:
             return record
         await self._put(record, {**values, **(also(record, values) if also else {})}, mapping)
         # The answer to the PUT shows old contact lists on 9.x, and some values as sent, not as stored.
-        return await self.record(record_id)
+        with reading_back(record_id):
+            return await self.record(record_id)
 
     async def set_plain(
         self, record_id: str, wanted: Mapping[str, Any], along: Mapping[str, Any] | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final
 from bitbylaw_pipeline.clients.answer import Answer
 from bitbylaw_pipeline.clients.google_bodies import EventBody
 from bitbylaw_pipeline.clients.google_connection import SYSTEM, CalendarUser
-from bitbylaw_pipeline.clients.google_errors import Deleted
+from bitbylaw_pipeline.clients.google_errors import Deleted, EventForbidden
 from bitbylaw_pipeline.clients.google_events import GoogleEvent
 from bitbylaw_pipeline.clients.google_pages import EventPage, event_of, list_params, page_of
 from bitbylaw_pipeline.clients.google_paths import (
@@ -127,7 +127,7 @@ class EmployeeCalendar:
             await self._write("DELETE", path, event, operation="delete_event", headers=headers, ok=(200, 204))
         except Deleted:
             return
-        except NotFound:
+        except (NotFound, EventForbidden):
             await self._confirm_ours()
             raise
 
@@ -187,13 +187,14 @@ class EmployeeCalendar:
                 answer = await self._call(method, path, subject=event, operation=operation)
             else:
                 answer = await self._write(method, path, event, operation=operation, headers=headers, **given)
-        except NotFound:
+        except (NotFound, EventForbidden):
             await self._confirm_ours()
             raise
         return event_of(answer, event)
 
     async def _confirm_ours(self) -> None:
-        # A 404 also comes for a calendar that we have lost: taken for a deletion it would empty Advoware.
+        # A 404 also comes for a calendar that we have lost: taken for a deletion it would empty Advoware. And a 403 about
+        # one event stopped the whole calendar, each pass anew.
         found = await self.access()
         if found.role not in WRITER_ROLES:
             raise ScopeRefused(

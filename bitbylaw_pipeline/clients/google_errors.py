@@ -23,6 +23,7 @@ from bitbylaw_pipeline.domain.errors import (
     AuthFailed,
     Conflict,
     NotFound,
+    Permanent,
     RateLimited,
     ScopeLimited,
     ScopeRefused,
@@ -55,6 +56,10 @@ class AlreadyExists(SyncError):
 
 class Deleted(NotFound):
     """410: the event has been deleted."""
+
+
+class EventForbidden(Permanent):
+    """403 about one event, or about the whole calendar: which of them, only a look at the calendar tells."""
 
 
 class TokenRejected(AuthFailed):
@@ -176,7 +181,7 @@ def _shut_out(refusal: Refusal, said: Said) -> SyncError | None:
         return refusal.auth_failed(
             "says that our token lacks a scope: check the scopes of the domain-wide delegation"
         )
-    if said.reasons & _CALENDAR_CLOSED:
+    if said.reasons & _CALENDAR_CLOSED and refusal.call.operation not in EVENT_OPERATIONS:
         what = (
             f"does not let us work on this employee's calendar ({said.words}): they must own it, or be allowed to"
             " make changes to its events"
@@ -192,7 +197,9 @@ def _not_for_us(refusal: Refusal, said: Said) -> SyncError:
         return refusal.permanent("says that we lack the right for this", "insufficient_permissions")
     what = f"does not let us do this: {said.words}"
     if refusal.call.operation in EVENT_OPERATIONS:
-        return refusal.permanent(what, "forbidden")
+        return EventForbidden(
+            refusal.sentence(what), system=SYSTEM, status=refusal.status, reason="forbidden"
+        )
     return refused_scope(refusal, what, "calendar_forbidden")
 
 

@@ -112,6 +112,9 @@ def parse_event(row: Any) -> GoogleEvent:
             raise NotAnEvent("an event without begin or end")
         if start.is_all_day != end.is_all_day:
             raise NotAnEvent("an event that is half a day and half a time")
+        if not all(1 < one.value.year < 9999 for one in (start, end)):
+            # No day can be taken from the first, none be added to the last.
+            raise NotAnEvent("an event in a year that no calendar has")
     return GoogleEvent(
         id=own_id,
         etag=_etag(row, is_cancelled),

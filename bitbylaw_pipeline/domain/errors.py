@@ -13,7 +13,8 @@ A message carries ids, counts and statuses: never a name, a file name, a body or
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -95,3 +96,22 @@ class Conflict(SyncError):
 
 class AuthFailed(SyncError):
     """Our key is refused or lacks a right: a person has to act, and until then nothing may hammer."""
+
+
+@contextlib.contextmanager
+def reading_back(what: str) -> Iterator[None]:
+    """Around the read after a write that was carried out: whatever goes wrong in it is OutcomeUnknown.
+
+    A refusal of the read was taken for one of the write, and a record that was there already was made a second time.
+    `what` names the record by its id.
+    """
+    try:
+        yield
+    except OutcomeUnknown:
+        raise
+    except SyncError as error:
+        raise OutcomeUnknown(
+            f"{what} was written and could not be read again ({type(error).__name__}: {error})",
+            system=error.system,
+            status=error.status,
+        ) from None

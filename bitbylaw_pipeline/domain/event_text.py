@@ -6,10 +6,21 @@ A description that was written as text can come back as HTML once somebody has o
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 
-_MARKUP = re.compile(r"<[a-zA-Z!/][^<>]*>|&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+# By name: "<max@firma.example>" in a lawyer's notes is an address, and went with its brackets.
+_TAG = (
+    r"<(?:!--|/?(?:a|b|big|blockquote|body|br|center|code|div|em|font|h[1-6]|head|hr|html|html-blob|i|img|li|meta|o:p"
+    r"|ol|p|pre|s|script|small|span|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead|title|tr|tt|u|ul|wbr)"
+    r"(?=[\s/>]))[^<>]*>"
+)
+_MARKUP = re.compile(
+    rf"{_TAG}|&(?:#\d{{1,7}}|#x[0-9a-fA-F]{{1,6}}|[a-zA-Z][a-zA-Z0-9]{{1,31}});", re.IGNORECASE
+)
+_NO_TAG = re.compile(rf"<(?!{_TAG[1:]})", re.IGNORECASE)
+_AMBIGUOUS = re.compile(r"<[a-zA-Z!/]|&[#a-zA-Z]")
 _BREAKS = frozenset({"br", "hr"})
 _BLOCKS = frozenset(
     {"p", "div", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6", "tr", "table", "blockquote"}
@@ -50,8 +61,13 @@ def plain_text(text: str | None) -> str | None:
         if not _MARKUP.search(text):
             break
         words = _Words()
-        words.feed(text)
+        words.feed(_NO_TAG.sub("&lt;", text))
         words.close()
         text = "".join(words.parts)
     lines = [line.strip() for line in text.replace("\xa0", " ").replace("\r", "\n").split("\n")]
     return "\n".join(line for line in lines if line) or None
+
+
+def as_description(text: str | None) -> str | None:
+    """What to send as an event's description, in which Google allows HTML: signs that would be taken for it escaped."""
+    return html.escape(text, quote=False) if text and _AMBIGUOUS.search(text) else text

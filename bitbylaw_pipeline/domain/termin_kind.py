@@ -60,11 +60,12 @@ class FristRule:
             try:
                 return cls(pattern=re.compile(rest, re.IGNORECASE), counts_all=False)
             except re.error as error:
-                raise ValueError(f"The pattern of the rule for Fristen cannot be read: {error}.") from None
+                # Without the pattern's own words, which may name a client.
+                raise ValueError(f"the pattern cannot be read (at position {error.pos})") from None
         name, equals, value = rest.partition("=")
         if kind == "feld" and name.strip() and equals:
             return cls(field=name.strip(), value=value.strip(), counts_all=False)
-        raise ValueError('Which Termine are Fristen is "alle", "keine", "text:REGEX" or "feld:NAME=VALUE".')
+        raise ValueError('write "alle", "keine", "text:REGEX" or "feld:NAME=VALUE"')
 
     def counts(self, title: str | None, row: Mapping[str, Any]) -> bool:
         """Whether a Termin with that title and that row of Advoware is a Frist."""
@@ -76,5 +77,8 @@ class FristRule:
             return False
         # The two surfaces spell a field's first letter differently.
         wanted = self.field.casefold()
-        found = next((value for name, value in row.items() if name.casefold() == wanted), None)
-        return found is not None and str(found).strip().casefold() == self.value.casefold()
+        values = [value for name, value in row.items() if name.casefold() == wanted]
+        if not values:
+            # A field that no row has, mistyped or the other surface's: what nobody can tell counts as a deadline.
+            return True
+        return values[0] is not None and str(values[0]).strip().casefold() == self.value.casefold()

@@ -152,6 +152,8 @@ class Policy:
     """A record that is made anew because it may not be deleted there is noted in the conflict log."""
     told: frozenset[str] = frozenset()
     """Reasons for withholding a record that a person has to hear of."""
+    noticed: frozenset[str] = frozenset()
+    """Reasons for being withheld that a person is only told of: nothing can be answered."""
     quarantine_after: int = 5
     update_guard: Guard | None = None
     variant: Callable[[Fields], Policy | None] | None = None

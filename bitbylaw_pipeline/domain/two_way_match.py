@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from bitbylaw_pipeline.domain.equivalence import canonical, chain
@@ -17,6 +18,10 @@ from bitbylaw_pipeline.domain.two_way_state import Decision
 
 Free = Mapping[Side, Mapping[str, Record]]
 """By side: the records in scope that no link has, by id."""
+Named = tuple[Side, str]
+"""A record that one of the other side's names, or that a person names in an answer: its side and its id."""
+FEW = 3
+"""So many new records on both sides within one pass are everyday work, however young the pair is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,13 @@ def match_records(
     for key in policy.match if is_whole else ():
         _by_natural_key(rest, found, policy, key)
     is_searchable = is_whole or not policy.match
-    is_first = is_searchable and not has_links and not found.pairs and all(rest.values())
-    if is_first and policy.holds_unmatched_bootstrap:
-        # Both sides are full and nothing is known of them: creating would double a whole collection.
+    known = len(found.pairs) + min(len(is_linked[side]) for side in Side)
+    has_known = has_links or bool(found.pairs)
+    if (
+        is_searchable
+        and policy.holds_unmatched_bootstrap
+        and _may_be_doubles(rest, known, has_known=has_known)
+    ):
         found.held += [(side, record_id, "bootstrap_unmatched") for side in Side for record_id in rest[side]]
         return found
     for side in Side:
@@ -105,6 +114,70 @@ def match_records(
             else:
                 found.new.append((side, record_id))
     return found
+
+
+def _may_be_doubles(rest: Free, known: int, *, has_known: bool) -> bool:
+    """Both sides are full, and little is known of them: creating would double a whole collection.
+
+    What could be there twice is at most what the smaller side has left over. Where that is more than all that is known
+    to belong together, the keys do not tell: one lucky match must not open the way for everything else. It counts what
+    is linked, too: else the very next pass, with that one link, would make what this one has held.
+    """
+    twins = min(len(rest[side]) for side in Side)
+    return twins > 0 if not has_known else twins > FEW and twins > known
+
+
+def missing_partners(found: Matched, free: Free) -> dict[tuple[Side, str], Named]:
+    """The records that are held because their partner was not seen, and whom they name."""
+    missing: dict[tuple[Side, str], Named] = {}
+    for side, record_id, why in found.held:
+        partner = free[side][record_id].partner
+        if why == "partner_missing" and partner is not None:
+            missing[side, record_id] = side.other, partner
+    return missing
+
+
+def answered_links(
+    found: Matched, free: Free, decisions: Mapping[str, Mapping[str, Decision]]
+) -> dict[tuple[Side, str], Named]:
+    """The held records that a person has linked with one that was not seen, and with which."""
+    named: dict[tuple[Side, str], Named] = {}
+    for side, record_id, _ in found.held:
+        for decision in decisions.get(link_id_of(side, record_id), {}).values():
+            kind, _, partner = decision.take.partition(":")
+            if kind == "link" and partner not in free[side.other]:
+                named[side, record_id] = side.other, partner
+    return named
+
+
+def settle_partners(
+    found: Matched, free: Free, read: Mapping[Named, Record | None], withheld: Mapping[Side, AbstractSet[str]]
+) -> None:
+    """Links what names a record that was not listed, but was `read` by itself (None: it is gone).
+
+    One that is there and nobody's business, as all in `withheld`, is no partner and yet not gone: making it anew would
+    double it. So neither is held under the reason that `create` answers where nothing is known.
+    """
+    for (side, record_id), named in missing_partners(found, free).items():
+        is_withheld = named[1] in withheld[named[0]]
+        if not is_withheld and named not in read:
+            continue
+        found.held.remove((side, record_id, "partner_missing"))
+        partner = read.get(named)
+        if is_withheld or (partner is not None and not partner.is_in_scope):
+            found.held.append((side, record_id, "partner_withheld"))
+        elif partner is None:
+            found.held.append((side, record_id, "partner_gone"))
+        else:
+            found.pairs.append(_as_claimed(side, free[side][record_id], partner.id))
+
+
+def _as_claimed(side: Side, record: Record, partner: str) -> Pairing:
+    """The pairing of a record with the one that it names; as its counterpart, if its marker says so."""
+    left_id, right_id = _ordered(side, record.id, partner)
+    if record.claim and claimed_by(record.claim) == (side.other, partner):
+        return Pairing(link_id_of(side.other, partner), left_id, right_id, _generation(record.claim))
+    return Pairing(link_id_of(side, record.id), left_id, right_id)
 
 
 def decide_records(found: Matched, free: Free, decisions: Mapping[str, Mapping[str, Decision]]) -> None:

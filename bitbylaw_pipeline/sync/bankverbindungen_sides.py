@@ -16,7 +16,7 @@ from bitbylaw_pipeline.clients.advoware_rows import Bankverbindung
 from bitbylaw_pipeline.clients.advoware_surface import BANKVERBINDUNG
 from bitbylaw_pipeline.clients.espocrm_bankverbindungen import BankRecord, BankverbindungRecords
 from bitbylaw_pipeline.clients.espocrm_field_mapping import FieldMapping
-from bitbylaw_pipeline.domain.errors import NotFound
+from bitbylaw_pipeline.domain.errors import NotFound, reading_back
 from bitbylaw_pipeline.domain.iban import is_iban
 from bitbylaw_pipeline.domain.three_way import Fields
 from bitbylaw_pipeline.domain.two_way_link import (
@@ -125,7 +125,8 @@ class EspoBankSide:
         party = self._parties[str(origin.parent)]
         known = {name: value for name, value in fields.items() if name in self._mapping.fields}
         record_id = await self._records.create_bankverbindung(party, known, key)
-        return self._record(await self._records.bankverbindung(record_id))
+        with reading_back(f"The account {record_id}"):
+            return self._record(await self._records.bankverbindung(record_id))
 
     async def update(self, expected: Record, patch: Fields, nonce: str) -> Record:
         """One PUT of what differs, compared right before and read again after."""

@@ -14,7 +14,7 @@ from bitbylaw_pipeline.clients.advoware import Advoware
 from bitbylaw_pipeline.clients.advoware_rows import Adresse, Kommunikation, Partei, Row
 from bitbylaw_pipeline.clients.advoware_surface import ADRESSE, KOMM_KZ, PARTEI
 from bitbylaw_pipeline.domain.equivalence import canonical, chain
-from bitbylaw_pipeline.domain.errors import Conflict, NotFound
+from bitbylaw_pipeline.domain.errors import Conflict, NotFound, reading_back
 from bitbylaw_pipeline.domain.three_way import Fields
 from bitbylaw_pipeline.domain.two_way_link import Capabilities, Observation, Record, Settled
 from bitbylaw_pipeline.sync.two_way_adapter import Taken
@@ -91,7 +91,8 @@ class AdvowareBeteiligteSide:
     async def create(self, key: str, fields: Fields, nonce: str, origin: Record) -> Record | Taken:
         """The party alone; address and numbers follow as an update, each in its own call."""
         betnr = await self._advoware.create_beteiligter(fields)
-        return _record(await self._advoware.beteiligter(betnr))
+        with reading_back(f"The party {betnr}"):
+            return _record(await self._advoware.beteiligter(betnr))
 
     async def update(self, expected: Record, patch: Fields, nonce: str) -> Record:
         """Compares all that is mapped with what was planned on, then writes part by part."""
@@ -113,7 +114,8 @@ class AdvowareBeteiligteSide:
         for name in ("phones", "emails"):
             if name in patch:
                 await self._write_numbers(present, name, patch[name] or [])
-        return _record(await self._advoware.beteiligter(betnr))
+        with reading_back(f"The party {betnr}"):
+            return _record(await self._advoware.beteiligter(betnr))
 
     async def delete(self, expected: Record) -> None:
         """Never asked for: the capabilities say so."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bitbylaw_pipeline.clients.espocrm_beteiligte import BeteiligteRecords, EspoBeteiligter
 from bitbylaw_pipeline.clients.espocrm_field_mapping import FieldMapping
-from bitbylaw_pipeline.domain.errors import NotFound
+from bitbylaw_pipeline.domain.errors import NotFound, reading_back
 from bitbylaw_pipeline.domain.three_way import Fields
 from bitbylaw_pipeline.domain.two_way_link import Capabilities, Observation, Record, Settled
 from bitbylaw_pipeline.sync.two_way_adapter import Taken
@@ -117,7 +117,8 @@ class EspoBeteiligteSide:
         if self.capabilities.client_key and (taken := await self.find_by_key(key)) is not None:
             return taken
         record_id = await self._records.create_beteiligter(self._known(fields), key)
-        return self._record(await self._records.beteiligter(record_id))
+        with reading_back(f"The party {record_id}"):
+            return self._record(await self._records.beteiligter(record_id))
 
     async def update(self, expected: Record, patch: Fields, nonce: str) -> Record:
         """One PUT of what differs, compared right before and read again after."""

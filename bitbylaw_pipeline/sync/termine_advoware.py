@@ -7,6 +7,7 @@ that one off it, never the Termin away from the others.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 from bitbylaw_pipeline.clients.advoware_termin_rows import Termin, TerminPatch, same_kuerzel
 from bitbylaw_pipeline.clients.advoware_termine import Termine
-from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Transient
+from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Transient, reading_back
 from bitbylaw_pipeline.domain.event_text import plain_text
 from bitbylaw_pipeline.domain.termin_kind import MASKED, UNTITLED, FristRule, TerminKind
 from bitbylaw_pipeline.domain.termin_times import (
@@ -31,6 +32,8 @@ from bitbylaw_pipeline.domain.three_way import Fields
 from bitbylaw_pipeline.domain.two_way_link import Capabilities, Observation, Record, Settled
 from bitbylaw_pipeline.sync.two_way_adapter import Taken
 
+_UNTIL = re.compile(r"UNTIL=(\d{8})")
+MADE_PRIVATE = "privat_in_advoware"
 PRIVATE = "private"
 """Why a Termin is withheld that its owner keeps to himself: it is nobody's business, and no person is told of it."""
 
@@ -43,10 +46,18 @@ class Window:
     last: date
 
     def holds(self, fields: Fields) -> bool:
-        """Whether an appointment begins in these days. Whether Advoware lists by begin or by overlap is not known:
-        what begins in the window is in both."""
+        """Whether an appointment touches these days, a series up to its last day.
+
+        Whether Advoware lists by begin or by overlap is not known. What it does not list is asked for by its number
+        before it counts as gone: a weekly series that began before the window was followed by nobody otherwise.
+        """
         times = times_in(fields)
-        return times is not None and self.first <= days_touched(times)[0] <= self.last
+        if times is None:
+            return False
+        first, last = days_touched(times)
+        if fields.get("serie"):
+            last = _last_day(str(fields["serie"]))
+        return first <= self.last and self.first <= last
 
 
 class TerminLock(Protocol):
@@ -96,11 +107,13 @@ class AdvowareTermineSide:
         for one in found:
             if one.is_synthetic:
                 continue
-            why = _why_withheld(one)
+            why, record_id = _why_withheld(one), str(one.fr_nr)
             if why is None:
-                items[str(one.fr_nr)] = self._record(one)
+                items[record_id] = self._record(one)
             else:
-                withheld[str(one.fr_nr)] = why
+                # What Google shows of it stays as it was: that must be known, of one that was never there it is nobody's
+                # business.
+                withheld[record_id] = MADE_PRIVATE if why == PRIVATE and record_id in known else why
 
         def covers(record_id: str) -> bool:
             return record_id in known and self._window.holds(known[record_id].fields)
@@ -123,11 +136,10 @@ class AdvowareTermineSide:
         patch = _patch(fields, {})
         patch["owners"] = (self._kuerzel,)
         fr_nr = await self._termine.create(patch)
-        made = await self._termine.get(fr_nr)
-        if made is None:
-            raise Transient(
-                f"advoware does not show the Termin {fr_nr} that it has just made.", system=self.system
-            )
+        with reading_back(f"The Termin {fr_nr}"):
+            made = await self._termine.get(fr_nr)
+            if made is None:
+                raise Transient("Advoware does not show it.", system=self.system)
         return self._record(made)
 
     async def update(self, expected: Record, patch: Fields, nonce: str) -> Record:
@@ -213,6 +225,11 @@ class AdvowareTermineSide:
             version=one.changed_at.isoformat() if one.changed_at else None,
             is_in_scope=_why_withheld(one) is None and not one.is_synthetic,
         )
+
+
+def _last_day(rrule: str) -> date:
+    until = _UNTIL.search(rrule)
+    return date.fromisoformat(until[1]) if until else date.max
 
 
 def times_in(fields: Fields) -> TerminTimes | None:

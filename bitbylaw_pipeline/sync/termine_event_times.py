@@ -26,13 +26,21 @@ def event_times(fields: Fields) -> tuple[EventTime, EventTime]:
     """Begin and end for an insert or a patch. Raises Permanent("no_times") for an appointment without them."""
     start, end = fields.get("start"), fields.get("end")
     if not isinstance(start, str) or not isinstance(end, str):
-        raise Permanent(
-            "An appointment without begin or end cannot be shown in Google.", system=SYSTEM, reason="no_times"
-        )
-    if fields.get("ganztags"):
-        return EventTime(date.fromisoformat(start)), EventTime(date.fromisoformat(end) + _DAY)
-    # With its offset: the zone alone cannot say which of the two half past twos of a night in autumn it is.
-    return EventTime(to_berlin(start), _ZONE), EventTime(to_berlin(end), _ZONE)
+        raise _no_times()
+    try:
+        if fields.get("ganztags"):
+            return EventTime(date.fromisoformat(start)), EventTime(date.fromisoformat(end) + _DAY)
+        # With its offset: the zone alone cannot say which of the two half past twos of a night in autumn it is.
+        return EventTime(to_berlin(start), _ZONE), EventTime(to_berlin(end), _ZONE)
+    except OverflowError:
+        # The last day that there is (.NET's MaxValue, for "without end") has no day after it.
+        raise _no_times() from None
+
+
+def _no_times() -> Permanent:
+    return Permanent(
+        "An appointment without begin or end cannot be shown in Google.", system=SYSTEM, reason="no_times"
+    )
 
 
 def _day(value: date | datetime) -> date:

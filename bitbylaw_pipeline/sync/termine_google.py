@@ -17,7 +17,7 @@ from bitbylaw_pipeline.clients.google_calendar import EmployeeCalendar
 from bitbylaw_pipeline.clients.google_errors import AlreadyExists
 from bitbylaw_pipeline.clients.google_events import GoogleEvent
 from bitbylaw_pipeline.domain.errors import NotFound, Unexpected
-from bitbylaw_pipeline.domain.event_text import plain_text
+from bitbylaw_pipeline.domain.event_text import as_description, plain_text
 from bitbylaw_pipeline.domain.termin_kind import MASKED, TITLES, TerminKind
 from bitbylaw_pipeline.domain.three_way import Fields
 from bitbylaw_pipeline.domain.two_way_link import Capabilities, Observation, Record, Settled
@@ -33,6 +33,7 @@ OWN_ID, KEY, NONCE, FR_NR, KIND = (
 id that stands in them is the event's own."""
 NO_COUNTERPART = "serie_ohne_gegenstueck"
 EXCEPTION = "ausnahme"
+PRIVATE_THERE = "privat_in_google"
 _TEXTS = {"text": "summary", "notiz": "description", "ort": "location"}
 
 
@@ -149,6 +150,9 @@ class GoogleTermineSide:
 
     def _why_withheld(self, event: GoogleEvent, known: Mapping[str, Settled]) -> str | None:
         """None for one that can be kept in step; empty for one that is nobody's business."""
+        if event.id in known and _is_private(event):
+            # Ours, hidden by the calendar's user: it is left alone from now on, and must not be so in silence.
+            return PRIVATE_THERE
         if event.recurring_event_id is not None:
             # One occurrence, moved or cancelled: of a series of ours a person hears, a series without a counterpart
             # is told of as a whole.
@@ -193,6 +197,8 @@ class GoogleTermineSide:
                     value = TITLES.get(kind, TITLES[TerminKind.TERMIN])
                 elif self._masks:
                     value = None
+                elif name == "notiz":
+                    value = as_description(value)
                 body = replace(body, **{member: value})
         if any(name in fields for name in WHEN):
             start, end = event_times(fields)
@@ -206,11 +212,11 @@ def _is_ours(event: GoogleEvent) -> bool:
 
 
 def _is_in_scope(event: GoogleEvent) -> bool:
-    return (
-        event.organizer_is_self
-        and event.event_type == "default"
-        and event.visibility not in ("private", "confidential")
-    )
+    return event.organizer_is_self and event.event_type == "default" and not _is_private(event)
+
+
+def _is_private(event: GoogleEvent) -> bool:
+    return event.visibility in ("private", "confidential")
 
 
 def _trimmed(value: Any) -> str | None:

@@ -23,9 +23,12 @@ UNMAPPED = frozenset(
         "end_of_month",
         "ends_before_it_begins",
         "ausnahme",
+        "privat_in_google",
     }
 )
-"""Why an appointment is in one calendar alone; a person hears of each."""
+"""Why an appointment is in one calendar alone, or no longer followed in the other; a person hears of each."""
+NOTICED = frozenset({"privat_in_advoware"})
+"""The same, where nothing can be done but to know it: its owner has made it private."""
 
 _ONE_WAY = frozenset({TerminKind.FRIST, TerminKind.SERIE})
 _SAME_TEXT = "trim"
@@ -71,6 +74,7 @@ def _common(*, masks: bool) -> Policy:
         # Only where Google says what they are: two masked ones at the same hour are nobody's twins.
         match=() if masks else (("start", "end", "text"),),
         told=UNMAPPED,
+        noticed=NOTICED,
         update_guard=_MASS_CHANGE,
     )
 

@@ -49,7 +49,17 @@ def _emptied(run: Run) -> frozenset[Side]:
         if run.observed[side].complete
         and not run.observed[side].items
         and not run.observed[side].withheld
-        and run.snapshot.active_links >= 2  # one link may well have been the last
+        and _covered(run, side) >= 2  # one link may well have been the last
+    )
+
+
+def _covered(run: Run, side: Side) -> int:
+    """How many active links the observation speaks of: what lies outside of a window says nothing about it."""
+    covers = run.observed[side].covers
+    return sum(
+        1
+        for link in run.snapshot.links
+        if link.state is LinkState.ACTIVE and (own := link.id(side)) is not None and covers(own)
     )
 
 

@@ -152,7 +152,7 @@ async def google_at(
 
     async with wire_server(answer) as server:
         connection = GoogleConnection(
-            key_file(), f"{server.url}/calendar/v3", f"{server.url}/token", timeout=5.0, **given
+            key_file(), f"{server.url}/calendar/v3", f"{server.url}/token", timeout=30.0, **given
         )
         client = Google.open(connection, users=users, clock=clock)
         try:

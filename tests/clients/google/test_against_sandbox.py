@@ -76,7 +76,7 @@ async def google_over(app: GoogleSandbox, **given: Any) -> AsyncIterator[Google]
                 names["google_service_account_file"],
                 names["google_api_base_url"],
                 names["google_token_url"],
-                timeout=5.0,
+                timeout=30.0,
             )
             client = Google.open(connection, clock=app.clock.now, **given)
             try:

@@ -135,10 +135,14 @@ LOST_CALENDAR = [refusal(404, "notFound"), refusal(404, "notFound")]
 FORBIDDEN = [refusal(404, "notFound"), refusal(403, "forbidden")]
 BLIND = [refusal(404, "notFound"), reply_json({"accessRole": "freeBusyReader"})]
 OURS = [refusal(404, "notFound"), reply_json(a_page(nextSyncToken="s"))]
-GET: Question = lambda calendar: calendar.get("abcde")  # noqa: E731  # beside the others of WRITES
 
 
-@pytest.mark.parametrize("question", [GET, WRITES["patch"], WRITES["delete"]])
+async def get(calendar: EmployeeCalendar) -> Any:
+    """The read beside the WRITES."""
+    return await calendar.get("abcde")
+
+
+@pytest.mark.parametrize("question", [get, WRITES["patch"], WRITES["delete"]])
 @pytest.mark.parametrize(
     ("replies", "kind", "reason"),
     [
