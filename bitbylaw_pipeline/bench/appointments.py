@@ -80,7 +80,7 @@ async def measure_appointments(ground: Ground, options: Options) -> Section:
     """Raises BenchProblem unless both sides hold the same appointments in the end."""
     staff = employees(options.employees)
     limited = await _measure(ground, staff, options.appointments)
-    polled = await measure_polling(ground, staff, limited.values)
+    polled = await measure_polling(ground, staff, limited.values) if options.polls else None
     (await read_both_sides(ground.sandbox, staff)).check()
     unlimited = await _measure(
         ground,
@@ -148,7 +148,7 @@ async def _values(ground: Ground, staff: Sequence[BenchCalendar], **more: Any) -
     )
 
 
-def _section(limited: Measured, unlimited: Measured, polled: Polled, options: Options) -> Section:
+def _section(limited: Measured, unlimited: Measured, polled: Polled | None, options: Options) -> Section:
     size = f"{options.employees} employees with {options.appointments} Termine each"
     default = f"{size}, the limits of calls at their defaults (500 a minute and user, 9,000 a minute)"
     raised = f"{size}, without limits of calls"
@@ -171,12 +171,12 @@ def _section(limited: Measured, unlimited: Measured, polled: Polled, options: Op
         Number("quiet run: writes", float(wrote), "", f"in {QUIET_PASSES} runs", aim="none", is_met=wrote == 0),
         Number("memory grown over the quiet runs", grown, "MB", f"resident after run {QUIET_PASSES} less that after run 2"),
         *_arrivals(limited.arrivals),
-        *_polled(polled),
+        *(_polled(polled) if polled else ()),
     ]  # fmt: skip
     notes = [
         f"Calls of the first sync: {_listed(limited.first.calls)}.",
         f"Calls of a quiet run: {_listed(quiet.calls)}.",
-        f"Calls of a poll that finds nothing: {_listed(polled.quiet_poll)}.",
+        *([f"Calls of a poll that finds nothing: {_listed(polled.quiet_poll)}."] if polled else []),
         *(
             f"Calls of a pass with one change {one}: {_listed(calls)}."
             for one, calls in _usual(limited.arrivals)

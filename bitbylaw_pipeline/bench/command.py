@@ -138,6 +138,12 @@ BUSY_LOAD_PER_CPU = 0.3
     type=click.IntRange(40),
     help="Of each employee in Advoware.",
 )
+@click.option(
+    "--polls/--no-polls",
+    default=_DEFAULTS.polls,
+    show_default=True,
+    help="Whether to wait for a changed appointment that only the poll finds.",
+)
 def bench(only: tuple[str, ...], database: str, json_file: Path | None, **sizes: Any) -> None:
     """Measures the pipeline against the built-in stand-ins, beside a bare asyncio + aiohttp loop.
 

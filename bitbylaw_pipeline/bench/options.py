@@ -27,6 +27,8 @@ class Options:
     parties: int = 5000
     employees: int = 30
     appointments: int = 400
+    polls: bool = True
+    """Whether a change that the poll has to find is waited for, too: minutes."""
 
 
 def latency_label(milliseconds: float) -> str:
