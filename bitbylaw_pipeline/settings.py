@@ -10,10 +10,20 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as SourceError
 
-from bitbylaw_pipeline.calendar_settings import CalendarSetting, check_calendars, read_calendars
+from bitbylaw_pipeline.calendar_settings import CalendarSetting, parse_calendars, read_calendars
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.domain.retry import RetryLadder
 from bitbylaw_pipeline.domain.termin_kind import FristRule
@@ -321,6 +331,9 @@ class Settings(BaseSettings):
     """How often a system that is down is asked whether it is back."""
     log_level: str = "INFO"
 
+    _from_file: dict[str, CalendarSetting] | None = PrivateAttr(default=None)
+    """The content of GOOGLE_CALENDARS_FILE: half a run must not go by another one than the rest."""
+
     @field_validator(
         "xai_unreadable_types", "advoware_proxy_routes", "proxy_api_keys", "api_keys", mode="before"
     )
@@ -372,18 +385,21 @@ class Settings(BaseSettings):
         FristRule.parse(rule)
         return rule
 
-    @field_validator("google_calendars_file")
+    @field_validator("google_calendars", mode="before")
     @classmethod
-    def _check_file(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            check_calendars(read_calendars(path))
-        return path
+    def _parse_calendars(cls, given: Any) -> dict[str, CalendarSetting]:
+        return parse_calendars(given)
 
-    @field_validator("google_calendars")
-    @classmethod
-    def _check_calendars(cls, calendars: dict[str, CalendarSetting]) -> dict[str, CalendarSetting]:
-        check_calendars(calendars)
-        return calendars
+    @model_validator(mode="after")
+    def _read_file(self) -> Self:
+        if self.google_calendars_file is not None:
+            try:
+                self._from_file = read_calendars(self.google_calendars_file)
+            except ValueError as error:
+                raise SettingsError(
+                    f"GOOGLE_CALENDARS_FILE is not usable: {error}. See .env.example."
+                ) from None
+        return self
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -393,14 +409,23 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-            if first["type"] == "extra_forbidden":
+            if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
                 raise SettingsError(
                     f"{name} in .env is not a setting of this project; see .env.example for the names."
                 ) from None
-            # The value itself may be a key: it is never repeated.
-            inner = "".join(f" ({part})" for part in first["loc"][1:])
+            # The value itself may be a key: it is never repeated. Nor is what a person has written where a name belongs.
+            inner = "".join(
+                f" ({part})" for part in first["loc"][1:] if isinstance(part, int) or part.isidentifier()
+            )
             raise SettingsError(
                 f"{name}{inner} is not usable: {first['msg'].removeprefix('Value error, ')}. See .env.example."
+            ) from None
+        except SourceError as error:
+            # Its cause repeats the value; of its own words only the setting's name is taken.
+            names = [name for name in cls.model_fields if f'"{name}"' in str(error)]
+            name = names[0].upper() if names else "A setting"
+            raise SettingsError(
+                f"{name} is not usable: what stands there is not JSON. See .env.example."
             ) from None
 
     def require(self, *names: str) -> None:
@@ -419,13 +444,8 @@ class Settings(BaseSettings):
 
     @property
     def calendars(self) -> dict[str, CalendarSetting]:
-        """Each employee's calendar by Kürzel; the file's, where there is one. Raises SettingsError."""
-        if self.google_calendars_file is None:
-            return self.google_calendars
-        try:
-            return read_calendars(self.google_calendars_file)
-        except ValueError as error:
-            raise SettingsError(f"GOOGLE_CALENDARS_FILE is not usable: {error}. See .env.example.") from None
+        """Each employee's calendar by Kürzel; the file's as it was when the settings were loaded, where there is one."""
+        return self.google_calendars if self._from_file is None else self._from_file
 
     @property
     def has_calendars(self) -> bool:

@@ -168,7 +168,7 @@ async def open_runtime(
             except SettingsError as error:
                 # A wrong key file is no reason for documents and parties to stand still.
                 log.error("calendars_unusable", says=str(error))  # noqa: TRY400  # one sentence, no traceback
-                why_no_calendars = AuthFailed(str(error), system="google")
+                why_no_calendars = str(error)
                 probes["google"] = partial(_refuse, why_no_calendars)
             else:
                 stack.push_async_callback(calendars.google.aclose)
@@ -189,7 +189,9 @@ async def open_runtime(
             streams["termine"] = TermineStream(calendars.pairs, open_channels(settings, calendars.pairs))
         elif why_no_calendars is not None:
             note = partial(_note_failed, database)
-            streams["termine"] = UnusableStream("termine", frozenset({"google"}), why_no_calendars, note)
+            streams["termine"] = UnusableStream(
+                "termine", frozenset({"google"}), why_no_calendars, "google", note
+            )
         yield Runtime(
             settings,
             database,
@@ -205,8 +207,8 @@ async def open_runtime(
         )
 
 
-async def _refuse(error: AuthFailed) -> None:
-    raise error
+async def _refuse(why: str) -> None:
+    raise AuthFailed(why, system="google")
 
 
 async def _note_failed(database: Database, kuerzel: str, error: AuthFailed) -> None:

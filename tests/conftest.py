@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -44,6 +45,13 @@ class FakeClock:
         """Moves it on and returns the new time."""
         self.now += seconds
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def unset_log_level() -> Iterator[None]:
+    """Dagster sets a level on our loggers for a run in this process, and leaves it there for the next test."""
+    yield
+    logging.getLogger("bitbylaw_pipeline").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True, scope="session")

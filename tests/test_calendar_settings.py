@@ -31,8 +31,18 @@ def one(kuerzel: str = "AB", **changed: str) -> dict[str, dict[str, str]]:
 REFUSED: dict[str, tuple[Any, str]] = {
     "twice, by case": (one("ab"), "the Kürzel AB is there twice"),
     "shared": (one("CD", calendar=GOOD["AB"]["calendar"]), "AB and CD share a calendar: each needs one of their own"),
-    "primary": (one(calendar="primary"), "the calendar of AB is the employee's own main one"),
-    "own": (one(calendar=f"{SECRET.upper()}@kanzlei.example"), "the calendar of AB is the employee's own main one"),
+    "shared, by case": (
+        one("CD", calendar=GOOD["AB"]["calendar"].upper()), "AB and CD share a calendar: each needs one of their own",
+    ),
+    "primary": (one(calendar="Primary"), "the calendar of AB is an employee's own main one"),
+    "own": (one(calendar=f"{SECRET.upper()}@kanzlei.example"), "the calendar of AB is an employee's own main one"),
+    "a colleague's": (one(calendar="AOE@kanzlei.example"), "the calendar of AB is an employee's own main one"),
+    "a stranger's": (
+        one(calendar=f"{SECRET}@web.example"), "the calendar of AB does not end with @group.calendar.google.com",
+    ),
+    "an address for a Kürzel": ({f"{SECRET}@firm.example": "c_id"}, 'write {"AB": {"user": '),
+    "an unknown word": ({"AB": {**GOOD["AB"], SECRET: "x"}}, 'write {"AB": {"user": '),
+    "no mapping": ([SECRET], 'write {"AB": {"user": '),
     "no mail": (one(user=SECRET), "the user of AB is not the mail address of a Google account"),
     "two mails": (one(user=f"{SECRET}@a@b"), "the user of AB is not the mail address of a Google account"),
     "a space in it": (one(user=f"{SECRET} @b"), "the user of AB is not the mail address of a Google account"),
@@ -96,21 +106,25 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         load(google_calendars_file=tmp_path)
 
 
-def test_a_file_that_was_broken_since_is_refused_when_it_is_read(tmp_path: Path) -> None:
-    """Read again it is judged again: not the words of a library, and nothing of what stands in it."""
+def test_settings_that_are_loaded_stay_as_they_are(tmp_path: Path) -> None:
+    """A file that changes while a run is at work is read by the next: nobody's half of a run goes by another mapping."""
     file = tmp_path / "calendars.json"
     file.write_text(json.dumps(GOOD), "utf-8")
     settings = load(google_calendars_file=file)
+    copied = settings.model_copy(update={"redis_db": 5})
     file.write_text(SECRET, "utf-8")
+    assert set(settings.calendars) == set(copied.calendars) == set(GOOD)
+    assert SECRET not in repr(settings)
     with pytest.raises(SettingsError, match="GOOGLE_CALENDARS_FILE is not usable") as refused:
-        _ = settings.calendars
+        load(google_calendars_file=file)
     assert SECRET not in str(refused.value)
 
 
 def test_good_mappings_are_taken_and_the_file_wins(tmp_path: Path) -> None:
     """Umlauts in a Kürzel; where both are given the file's are the calendars."""
     file = tmp_path / "calendars.json"
-    file.write_text(json.dumps({"CD": {"user": "cd@kanzlei.example", "calendar": "c_cd"}}), "utf-8")
+    cd = {"user": "cd@kanzlei.example", "calendar": "c_cd@group.calendar.google.com"}
+    file.write_text(json.dumps({"CD": cd}), "utf-8")
     both = load(google_calendars=GOOD, google_calendars_file=file)
     assert set(both.calendars) == {"CD"}
     alone = load(google_calendars=GOOD)
@@ -124,6 +138,36 @@ def test_the_environment_holds_the_mapping_as_json(monkeypatch: pytest.MonkeyPat
     """GOOGLE_CALENDARS is JSON; what is none is one sentence without a word of it."""
     monkeypatch.setenv("GOOGLE_CALENDARS", json.dumps(GOOD))
     assert set(load().calendars) == set(GOOD)
+
+
+@pytest.mark.parametrize(
+    "name", ["GOOGLE_CALENDARS", "COLLECTION_OWNERS", "DOCUMENT_FIELDS", "AKTEN_MATTERS"]
+)
+@pytest.mark.parametrize("way", ["environment", "file"])
+def test_broken_json_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, way: str
+) -> None:
+    """Of any setting that is JSON: its name, and not a word of what stands there."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(f"{name}={{{SECRET}\n" if way == "file" else "", "utf-8")
+    if way == "environment":
+        monkeypatch.setenv(name, "{" + SECRET)
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(_env_file=dotenv)
+    assert str(refused.value) == f"{name} is not usable: what stands there is not JSON. See .env.example."
+
+
+def test_a_wrong_word_in_a_setting_is_not_called_a_setting() -> None:
+    """What is wrong inside one says where, by the names of this project; what a person wrote for a name is left out."""
+    with pytest.raises(SettingsError, match=r"^DOCUMENT_FIELDS \(datei\) is not usable: ") as word:
+        load(document_fields={"datei": "x"})
+    assert "in .env" not in str(word.value)
+    with pytest.raises(SettingsError, match=r"^COLLECTION_OWNERS \(1\) \(word\) is not usable: "):
+        load(collection_owners=[{"entity_type": "A", "word": "a"}, {"entity_type": "B"}])
+    with pytest.raises(SettingsError, match=r"^DOCUMENT_FIELDS is not usable: "):
+        load(document_fields={f"{SECRET}@firm.example": "x"})
+    with pytest.raises(SettingsError, match=r"^ZZ in \.env is not a setting"):
+        load(zz="x")
 
 
 def test_appointments_are_kept_in_step_where_advoware_and_a_calendar_are_there(tmp_path: Path) -> None:

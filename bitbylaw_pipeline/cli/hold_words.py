@@ -40,8 +40,16 @@ _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "ambiguous_match": Meaning("Several records look like this one: which is it?", _RECORD),
         "ambiguous_partner": Meaning("Several records name the same counterpart: which is it?", _RECORD),
         "partner_missing": Meaning("It names a counterpart that is not there.", _RECORD),
+        "partner_gone": Meaning(
+            "The record that it names is gone: delete this one, too, and the hold ends; or create makes it anew there.",
+            _RECORD,
+        ),
+        "partner_withheld": Meaning(
+            "The record that it names is there and left alone (private, or it makes no sense): clear that up there.",
+            ("link:ID",),
+        ),
         "bootstrap_unmatched": Meaning(
-            "Nothing matched in the very first pass: is it the right firm, or calendar?", _RECORD
+            "Nothing, or little, matched in a first pass: is it the right firm, or calendar?", _RECORD
         ),
         "partner_not_searchable": Meaning(
             "Its counterpart cannot be looked for: a list is not whole.", _RECORD
@@ -84,6 +92,12 @@ _MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "ausnahme": Meaning(
             "One appointment of a series was moved or deleted in Google: Advoware's series have no exceptions. Undo it "
             "there, or change Advoware. Ends by itself."
+        ),
+        "privat_in_google": Meaning(
+            "Made private in Google: it is no longer followed there, and its Termin stays as it is. Ends by itself."
+        ),
+        "privat_in_advoware": Meaning(
+            "Made private in Advoware: its event in Google stays as it is. A notice: acknowledge."
         ),
         "unreadable": Meaning(
             "It is there, and its times make no sense: put them right in that system. Ends by itself."

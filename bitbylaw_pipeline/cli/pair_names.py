@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bitbylaw_pipeline.calendar_settings import CalendarSetting, check_calendars
+from bitbylaw_pipeline import calendar_settings
 from bitbylaw_pipeline.cli.problems import NotUsable
 from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.settings import Settings
@@ -64,7 +64,7 @@ def asked_for(chosen: str | None) -> str | None:
 def check_kuerzel(text: str) -> None:
     """Raises NotUsable for what cannot be a Kürzel."""
     try:
-        check_calendars({text: CalendarSetting(user="a@b", calendar="c")})
+        calendar_settings.check_kuerzel(text)
     except ValueError as error:
         raise NotUsable(f"{text!r} is no Kürzel: {error}.") from None
 

@@ -21,6 +21,7 @@ from bitbylaw_pipeline.cli.pair_names import (
 from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.cli.screen import screen, table
 from bitbylaw_pipeline.cli.state import load_settings
+from bitbylaw_pipeline.cli.termine_pass import Planned
 from bitbylaw_pipeline.cli.waking import wake_streams
 from bitbylaw_pipeline.cli.work_keys import require_advoware
 from bitbylaw_pipeline.domain.errors import SyncError
@@ -91,17 +92,20 @@ def _judge(passed: Sequence[PairPass], failed: Sequence[str]) -> None:
 def plan(pair: str | None) -> None:
     """Show what a pass over PAIR (or all) would do now, by ids and field names. Nothing is done, no link is stored.
 
-    termine:AB are the appointments of the employee AB, termine are everybody's.
+    termine:AB are the appointments of the employee AB, termine are everybody's. Whoever cannot be planned for has the
+    reason as their line, and the exit code is 1.
     """
     settings = load_settings(make_key=True)
     require_advoware(settings)
     employees = termine_pass.chosen(settings, pair)
     found = asyncio.run(_plan(settings, [Pair(one) for one in _chosen(pair, PLANNED)], employees))
     console = screen()
-    for name, lines in found.items():
+    for name, lines in found.lines.items():
         console.print(f"[bold]{shown(name)}[/] ({legend_of(name)})")
         for line in lines or ["Nothing to do."]:
             console.print(f"  {line}", markup=False)
+    if found.refused:
+        sys.exit(1)
 
 
 def _chosen(pair: str | None, names: Sequence[str]) -> list[str]:
@@ -142,7 +146,7 @@ def _note(connection: Connection, now: float, name: str) -> None:
     outages.resume(connection, "advoware")
 
 
-async def _plan(settings: Settings, pairs: Sequence[Pair], employees: Sequence[str]) -> dict[str, list[str]]:
+async def _plan(settings: Settings, pairs: Sequence[Pair], employees: Sequence[str]) -> Planned:
     async with _opened(settings) as (runtime, advoware):
         shared = advoware.pairs.party_list()
         found: dict[str, list[str]] = {}
@@ -150,7 +154,8 @@ async def _plan(settings: Settings, pairs: Sequence[Pair], employees: Sequence[s
             wants = await advoware.pairs.parties_in_turn()
             reconciler = await advoware.pairs.reconciler(pair, shared, wants=wants)
             found[pair.value] = (await reconciler.plan()).lines
-        return {**found, **await termine_pass.plan(runtime, employees)}
+        planned = await termine_pass.plan(runtime, employees)
+        return Planned({**found, **planned.lines}, planned.refused)
 
 
 @asynccontextmanager

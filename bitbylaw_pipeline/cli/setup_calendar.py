@@ -7,12 +7,14 @@ import json
 
 import click
 
-from bitbylaw_pipeline.calendar_settings import CalendarSetting, check_calendars
+from bitbylaw_pipeline.calendar_settings import CalendarSetting, check_kuerzel, check_user
+from bitbylaw_pipeline.cli.google_access import connection_of
 from bitbylaw_pipeline.cli.pair_names import named_kuerzel
 from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.cli.screen import screen
 from bitbylaw_pipeline.cli.state import load_settings
-from bitbylaw_pipeline.domain.errors import OutcomeUnknown
+from bitbylaw_pipeline.clients.google_connection import CalendarUser, Scope
+from bitbylaw_pipeline.domain.errors import OutcomeUnknown, ScopeLimited
 from bitbylaw_pipeline.settings import Settings
 
 ZONE = "Europe/Berlin"
@@ -52,7 +54,8 @@ def setup_calendar(kuerzel: str, user: str, title: str, is_applied: bool) -> Non
 
 def _check(settings: Settings, kuerzel: str, user: str) -> None:
     try:
-        check_calendars({kuerzel: CalendarSetting(user=user, calendar="none yet")})
+        check_kuerzel(kuerzel)
+        check_user(kuerzel, user)
     except ValueError as error:
         raise NotUsable(f"{error}.") from None
     if named_kuerzel(settings, kuerzel) in settings.calendars:
@@ -67,11 +70,7 @@ def _where(settings: Settings) -> str:
 
 async def _make(settings: Settings, kuerzel: str, user: str, title: str, *, is_applied: bool) -> str | None:
     """The new calendar's id; None where none was to be made. Raises Problem, SettingsError and the client's errors."""
-    # The client takes a third of a second to load, which --help need not spend.
-    from bitbylaw_pipeline.cli.google_access import connection_of  # noqa: PLC0415
-    from bitbylaw_pipeline.clients.google import Google  # noqa: PLC0415
-    from bitbylaw_pipeline.clients.google_connection import CalendarUser, Scope  # noqa: PLC0415
-    from bitbylaw_pipeline.domain.errors import ScopeLimited  # noqa: PLC0415
+    from bitbylaw_pipeline.clients.google import Google  # noqa: PLC0415  # takes 0.3 s, which --help need not spend
 
     employee = CalendarUser(kuerzel, user)
     google = Google.open(connection_of(settings), users=[employee])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from unicodedata import normalize
 
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
 from bitbylaw_pipeline.clients.advoware import Advoware
@@ -97,6 +98,12 @@ async def check_termine(settings: Settings, advoware: Advoware) -> AsyncIterator
 
 def _staff(known: dict[str, str | None], staff: dict[str, bool | None]) -> Iterator[Finding]:
     unknown = sorted(kuerzel for kuerzel, own in known.items() if own is None)
+    otherwise = sorted(
+        f"{kuerzel} (there {own})"
+        for kuerzel, own in known.items()
+        # An umlaut's two spellings look the same to whoever is to correct them.
+        if own is not None and normalize("NFC", own) != normalize("NFC", kuerzel)
+    )
     gone = sorted(kuerzel for kuerzel, own in known.items() if own is not None and staff[own] is False)
     if unknown:
         yield bad(
@@ -104,13 +111,20 @@ def _staff(known: dict[str, str | None], staff: dict[str, bool | None]) -> Itera
             f"Advoware has no employee {', '.join(unknown)}.",
             "write the Kürzel in GOOGLE_CALENDARS as Advoware has it (Mitarbeiter).",
         )
+    if otherwise:
+        # What we write for them would go under a name that Advoware has otherwise.
+        yield bad(
+            AREA,
+            f"Advoware spells otherwise: {', '.join(otherwise)}.",
+            "write the Kürzel in GOOGLE_CALENDARS exactly as Advoware has it, capitals and small letters included.",
+        )
     if gone:
         yield odd(
             AREA,
             f"{', '.join(gone)}: no longer active in Advoware.",
             "take whoever has left out of GOOGLE_CALENDARS.",
         )
-    if not unknown:
+    if not unknown and not otherwise:
         yield fine(AREA, f"Advoware knows every Kürzel that has a calendar ({len(known)}).")
 
 

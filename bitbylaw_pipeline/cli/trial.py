@@ -20,7 +20,7 @@ from bitbylaw_pipeline.sync.beteiligte_advoware import AdvowareBeteiligteSide
 from bitbylaw_pipeline.sync.beteiligte_espocrm import EspoBeteiligteSide
 from bitbylaw_pipeline.sync.termine_advoware import AdvowareTermineSide
 from bitbylaw_pipeline.sync.termine_google import GoogleTermineSide
-from bitbylaw_pipeline.sync.termine_pairs import TerminePairs
+from bitbylaw_pipeline.sync.termine_pairs import SettingsChanged, TerminePairs
 from bitbylaw_pipeline.sync.two_way_adapter import Adapter
 from bitbylaw_pipeline.sync.two_way_database import DatabaseLinkStore
 from bitbylaw_pipeline.sync.two_way_pairs import Pair, Pairs
@@ -117,8 +117,11 @@ async def try_answer(settings: Settings, hold: HoldView, take: str, *, with_valu
 async def _try_appointment(
     pairs: TerminePairs, kuerzel: str, hold: HoldView, take: str, *, with_values: bool
 ) -> Trial:
-    async with _AnsweredTermine(pairs, hold, take).reconciler(kuerzel) as reconciler:
-        report = await reconciler.plan()
+    try:
+        async with _AnsweredTermine(pairs, hold, take).trial(kuerzel) as reconciler:
+            report = await reconciler.plan()
+    except SettingsChanged as changed:
+        raise Problem(str(changed)) from None
     values: dict[str, Mapping[str, Any] | None] = {}
     if with_values:
         ids = await _record_ids(pairs.database, hold, take)

@@ -6,6 +6,7 @@ their own; only the signature is taken from it.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -105,14 +106,20 @@ def _content(path: str) -> dict[str, Any]:
 
 def _checked_signer(info: Mapping[str, object]) -> Any:
     try:
-        signer = _signer_of(info)
-        # An elliptic key is loaded without complaint and fails only when it is to sign.
-        _encode(signer, {})
+        return _signer_for(str(info["private_key"]), str(info.get("private_key_id") or ""))
     except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
         # Not chained: the cause may quote the key.
         raise SettingsError(
             f"{SETTING} names a key file whose private key is broken: download the key again."
         ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def _signer_for(private_key: str, key_id: str) -> Any:
+    # Once a process: reading and checking the key takes 40 ms, and each tick of the poll opens a client of its own.
+    signer = _signer_of({"private_key": private_key, "private_key_id": key_id or None, "client_email": ""})
+    # An elliptic key is loaded without complaint and fails only when it is to sign.
+    _encode(signer, {})
     return signer
 
 

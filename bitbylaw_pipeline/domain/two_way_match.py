@@ -187,7 +187,7 @@ def decide_records(found: Matched, free: Free, decisions: Mapping[str, Mapping[s
         if decision is None or (side, record_id, why) not in found.held:
             continue
         kind, _, partner = decision.take.partition(":")
-        if kind == "create":
+        if kind == "create" and why != "partner_withheld":  # its counterpart is there
             found.held.remove((side, record_id, why))
             found.new.append((side, record_id))
         elif kind == "link" and partner in free[side.other] and not _is_paired(found, side.other, partner):

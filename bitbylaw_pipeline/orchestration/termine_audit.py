@@ -16,7 +16,6 @@ from bitbylaw_pipeline.orchestration.interruption import run_until_stopped, unle
 from bitbylaw_pipeline.orchestration.run_log import batch_run_log
 from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
 from bitbylaw_pipeline.orchestration.streams import NO_CALENDARS
-from bitbylaw_pipeline.settings import SettingsError
 
 if TYPE_CHECKING:
     from bitbylaw_pipeline.sync.termine_audit import Audited
@@ -75,11 +74,7 @@ def audit_check(asset: dg.AssetKey) -> StandingCheck:
         settings = moment.settings
         if not settings.has_calendars:
             return Finding(True, NO_CALENDARS)
-        try:
-            employees = sorted(settings.calendars)
-        except SettingsError as error:
-            # Of one check, and not the end of all of them.
-            return Finding(False, str(error))
+        employees = sorted(settings.calendars)
         audits = calendar_audits.load(moment.conn, employees)
         troubles = {one: why for one in employees if (why := _trouble(audits.get(one), moment.now))}
         if not troubles:

@@ -38,15 +38,15 @@ def build_termine_poll(stream: StreamAssets) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks Advoware and Google whether anybody's appointments have changed (GOOGLE_POLL_SECONDS).",
     )
-    def termine_poll(
-        context: dg.SensorEvaluationContext, backend: Backend
-    ) -> dg.SensorResult | dg.SkipReason:
+    def termine_poll(context: dg.SensorEvaluationContext, backend: Backend) -> dg.SkipReason:
         try:
             backend.check()
             polled_at, seen = _recalled(context.cursor)
             if reason := _why_not_now(backend, stream, polled_at):
                 return dg.SkipReason(reason)
             now = backend.database().read(backend.database().now)
+            # An attempt that comes to nothing costs a runtime: it keeps the interval, too, and forgets nothing.
+            context.update_cursor(_cursor(now, seen))
             report = asyncio.run(_poll(backend, seen))
             show_partitions(context.instance, stream, sorted(backend.settings().calendars))
         except (SyncError, SettingsError, DatabaseUnavailable) as error:
@@ -54,7 +54,8 @@ def build_termine_poll(stream: StreamAssets) -> dg.SensorDefinition:
             return dg.SkipReason(f"{type(error).__name__}: {error}")
         if report is None:
             return dg.SkipReason(UNUSABLE)
-        return dg.SensorResult(skip_reason=_told(report), cursor=_cursor(now, report.memory))
+        context.update_cursor(_cursor(now, _seen(report.memory)))
+        return dg.SkipReason(_told(report))
 
     return termine_poll
 
@@ -94,11 +95,13 @@ def _told(report: "PollReport") -> str:
     return found + (f" Left to their passes: {', '.join(left)}." if left else "")
 
 
-def _cursor(polled_at: float, memory: "Mapping[str, Memory]") -> str:
+def _seen(memory: "Mapping[str, Memory]") -> dict[str, tuple[str, float]]:
+    return {one: (was.digest, was.until) for one, was in memory.items()}
+
+
+def _cursor(polled_at: float, seen: Mapping[str, tuple[str, float]]) -> str:
     # In its order, which is the order of the next poll.
-    return json.dumps(
-        {"at": polled_at, "seen": {one: [was.digest, was.until] for one, was in memory.items()}}
-    )
+    return json.dumps({"at": polled_at, "seen": seen})
 
 
 def _recalled(cursor: str | None) -> tuple[float, dict[str, tuple[str, float]]]:

@@ -31,8 +31,10 @@ async def audit(pairs: TerminePairs, kuerzel: str) -> AuditReport:
     """What is not as it should be with one employee's appointments.
 
     Foreign, private, read-only and withheld ones are never findings. Raises `domain.errors`; ScopeRefused and
-    ScopeLimited for this employee alone, Permanent("unknown_kuerzel").
+    ScopeLimited for this employee alone, Permanent("unknown_kuerzel"), and SettingsChanged: a former calendar's links
+    say nothing about the new one.
     """
+    await pairs.require_plannable(kuerzel)
     return judge(kuerzel, await take_look(pairs, kuerzel))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ from bitbylaw_pipeline.sync.termine_mirror import CalendarMirror, Seen
 from bitbylaw_pipeline.sync.termine_pairs import TerminePairs
 from bitbylaw_pipeline.sync.termine_policy import termine_policy
 
+_FR_NR = re.compile(r"(?=0*[1-9])[0-9]{1,18}")
 LOOKS = 3
 """How often both sides are looked at where a pass changes the links meanwhile."""
 State = tuple[Sequence[Link], frozenset[str]]
@@ -230,8 +232,8 @@ async def _read(look: Look, side: Side, record_id: str | None) -> None:
     seen = look.observed[side]
     if record_id is None or record_id in seen.items or record_id in seen.withheld:
         return
-    if side is Side.LEFT and not (record_id.isascii() and record_id.isdigit() and int(record_id)):
-        # A mark is a claim: anybody who can write the calendar can write it.
+    if side is Side.LEFT and not _FR_NR.fullmatch(record_id):
+        # A mark is a claim: anybody who can write the calendar can write it, with up to 1,024 digits.
         look.read[side, record_id] = None
         return
     adapter = look.sides.left if side is Side.LEFT else look.sides.right

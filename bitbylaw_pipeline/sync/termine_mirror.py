@@ -86,8 +86,11 @@ class CalendarMirror:
 
     async def close(self) -> None:
         """Stores what the pass has found out about the mirror itself."""
-        if not self._has_gaps:
-            return
+        if self._has_gaps:
+            await self.distrust()
+
+    async def distrust(self) -> None:
+        """Whatever is stored may be wrong: the next pass lists the whole calendar anew."""
         cursor = await self._database.run(lambda c: two_way_mirror.cursor(c, self._place))
         if cursor is not None:
             await self._store([], [], replace(cursor, baseline_at=0.0))

@@ -30,6 +30,10 @@ from bitbylaw_pipeline.sync.two_way_database import DatabaseLinkStore
 CONCURRENCY = 4
 """Appointments of one employee at work at once: Google throttles many quick writes to one calendar, and Advoware's
 connector is a service on a server in the firm."""
+ANOTHER_CALENDAR = (
+    "The calendar is another one than before: what was known of the former one is forgotten first."
+)
+OTHER_RULES = "TERMINE_MASKED or TERMINE_FRISTEN has changed: the next pass compares every appointment anew."
 _LOCK_WAIT_SECONDS = 20.0
 _LOCK_LOOK_SECONDS = 0.2
 
@@ -55,6 +59,10 @@ class TermineRules:
         """The days around `now` (UTC epoch seconds), Berlin's."""
         today = datetime.fromtimestamp(now, UTC).astimezone(BERLIN).date()
         return Window(today - timedelta(days=self.days_back), today + timedelta(days=self.days_ahead))
+
+
+class SettingsChanged(Permanent):
+    """What was agreed rests on a setting that has changed since: only a pass takes the new one in."""
 
 
 @dataclass(slots=True)
@@ -90,19 +98,45 @@ class TerminePairs:
         """What the pair was last passed over with, against the rules of now."""
         return RuleChange(self.database, self.pair(kuerzel), self.rules.fristen, masks=self.rules.masks)
 
+    async def why_not_plannable(self, kuerzel: str) -> str | None:
+        """Why nothing can be said of the pair before its next pass; None where a plan or an audit makes sense.
+
+        Raises Permanent("unknown_kuerzel").
+        """
+        if await self.mirror(kuerzel).is_of_another_calendar():
+            return ANOTHER_CALENDAR
+        return OTHER_RULES if await self.rule_change(kuerzel).is_due() else None
+
+    async def require_plannable(self, kuerzel: str) -> None:
+        """Raises SettingsChanged with the sentence of `why_not_plannable`, and Permanent("unknown_kuerzel")."""
+        if (why := await self.why_not_plannable(kuerzel)) is not None:
+            raise SettingsChanged(why, system="google", reason="settings_changed")
+
     @contextlib.asynccontextmanager
     async def reconciler(self, kuerzel: str) -> AsyncIterator[Reconciler]:
-        """The pair's engine, for one pass. Raises Permanent("unknown_kuerzel").
+        """The pair's engine, for one pass, under the pair's lease. Raises Permanent("unknown_kuerzel").
 
         Where the setting names another calendar than before, the former one's links are forgotten first; where its rules
         have changed, what was agreed under the former ones is compared anew.
         """
-        of, pair = self._calendar_of(kuerzel), self.pair(kuerzel)
         mirror = self.mirror(kuerzel)
         await mirror.forget_another_calendar()
-        rules, store = self.rules, self.store(kuerzel)
-        await self.rule_change(kuerzel).follow(store)
-        yield Reconciler(
+        await self.rule_change(kuerzel).follow(self.store(kuerzel))
+        yield self._engine(kuerzel, mirror)
+        await mirror.close()
+
+    @contextlib.asynccontextmanager
+    async def trial(self, kuerzel: str) -> AsyncIterator[Reconciler]:
+        """The pair's engine, to plan with and without a lease: it leaves links and what was agreed as they are.
+
+        Raises SettingsChanged where only a pass can go on, and Permanent("unknown_kuerzel").
+        """
+        await self.require_plannable(kuerzel)
+        yield self._engine(kuerzel, self.mirror(kuerzel))
+
+    def _engine(self, kuerzel: str, mirror: CalendarMirror) -> Reconciler:
+        of, pair, rules = self._calendar_of(kuerzel), self.pair(kuerzel), self.rules
+        return Reconciler(
             termine_policy(masks=rules.masks),
             {
                 Side.LEFT: AdvowareTermineSide(
@@ -112,10 +146,9 @@ class TerminePairs:
                     self.google.calendar(of.user, of.calendar_id), mirror, pair, masks=rules.masks
                 ),
             },
-            store,
+            self.store(kuerzel),
             concurrency=CONCURRENCY,
         )
-        await mirror.close()
 
     def _calendar_of(self, kuerzel: str) -> CalendarOf:
         found = self.calendars.get(kuerzel)

@@ -69,7 +69,8 @@ async def carry_out(
 ) -> Repaired:
     """Does what the report has planned; `on_step` hears of each finding that is done.
 
-    Raises RepairStopped where something has changed since, or a pass is at work; and `domain.errors`.
+    Raises RepairStopped where something has changed since, or a pass is at work; and `domain.errors`, SettingsChanged
+    among them.
     """
     if (refused := why_too_many(report, delete_limit)) is not None:
         raise RepairStopped(refused)
@@ -78,16 +79,15 @@ async def carry_out(
             raise RepairStopped(
                 f"A pass has the appointments of {report.kuerzel} in hand: try again in a minute."
             )
+        await pairs.require_plannable(report.kuerzel)
         work = _Work(pairs, report, open_sides(pairs, report.kuerzel), pairs.store(report.kuerzel))
+        work.done.needs_pass = bool(report.of(Repair.PASS, *_WRITES))
+        if work.done.needs_pass:
+            # The mirror may be what is wrong. Before the first write: a repair that is stopped half way has written.
+            await pairs.mirror(report.kuerzel).distrust()
         for finding in report.of(*_WRITES):
             await work.do(finding)
             on_step(finding)
-        work.done.needs_pass = bool(report.of(Repair.PASS, *_WRITES))
-        if work.done.needs_pass:
-            # The mirror may be what is wrong: the pass lists the whole calendar anew.
-            mirror = pairs.mirror(report.kuerzel)
-            mirror.note_missing("")
-            await mirror.close()
     log.info(
         "audit_repaired",
         kuerzel=report.kuerzel,

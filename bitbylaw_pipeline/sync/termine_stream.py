@@ -16,7 +16,7 @@ from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
 from bitbylaw_pipeline.inbox import calendar_passes
 from bitbylaw_pipeline.inbox.calendar_passes import STREAM
 from bitbylaw_pipeline.sync.pair_lease import pair_lease
-from bitbylaw_pipeline.sync.termine_pairs import TerminePairs
+from bitbylaw_pipeline.sync.termine_pairs import SettingsChanged, TerminePairs
 from bitbylaw_pipeline.sync.two_way_report import RunReport
 
 log = structlog.get_logger(__name__)
@@ -26,6 +26,10 @@ ASSET = "google/termine"
 AGAIN_SECONDS = 5.0
 """After which appointments are looked at again that somebody else had in hand, that are not settled, or that still show
 in Google what is to be masked."""
+
+
+class InHand(Transient):
+    """Another run has this employee's appointments in hand."""
 
 
 class Channels(Protocol):
@@ -55,7 +59,7 @@ class TermineStream:
         database = self.pairs.database
         async with pair_lease(database, self.pairs.pair(key)) as is_ours:
             if not is_ours:
-                raise Transient(f"Another run has the appointments of {key} in hand.", system="pipeline")
+                raise InHand(f"Another run has the appointments of {key} in hand.", system="pipeline")
             begun_at = await database.run(database.now)
             former = await database.run(lambda c: calendar_passes.get(c, key))
             try:
@@ -81,17 +85,11 @@ class TermineStream:
 
     async def describe(self, key: str) -> list[str]:
         """What a pass would do, as lines with ids and field names; the mirror of the calendar is brought up to date."""
-        self.pairs.check(key)
-        if await self.pairs.mirror(key).is_of_another_calendar():
-            return [
-                "The calendar is another one than before: what was known of the former one is forgotten first."
-            ]
-        if await self.pairs.rule_change(key).is_due():
-            return [
-                "TERMINE_MASKED or TERMINE_FRISTEN has changed: the next pass compares every appointment anew."
-            ]
-        async with self.pairs.reconciler(key) as reconciler:
-            report = await reconciler.plan()
+        try:
+            async with self.pairs.trial(key) as reconciler:
+                report = await reconciler.plan()
+        except SettingsChanged as changed:
+            return [str(changed)]
         lines = [*report.lines, *(f"{hold.subject}: {hold.why}" for hold in report.holds)]
         return lines or ["Nothing to do."]
 

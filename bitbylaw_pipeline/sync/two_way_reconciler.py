@@ -14,7 +14,7 @@ from functools import partial
 
 import structlog
 
-from bitbylaw_pipeline.domain.errors import AuthFailed, RateLimited, ScopeRefused, SyncError, Unreachable
+from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import (
     LEFT_FOR_LATER,
@@ -42,7 +42,7 @@ from bitbylaw_pipeline.sync.two_way_matching import adopt, hold_records, hold_wi
 from bitbylaw_pipeline.sync.two_way_pass import Bench, DeleteCount, LinkPass
 from bitbylaw_pipeline.sync.two_way_planning import guard, planned
 from bitbylaw_pipeline.sync.two_way_report import LinkResult, RunReport
-from bitbylaw_pipeline.sync.two_way_run import Run, chunks
+from bitbylaw_pipeline.sync.two_way_run import STOPPING, Run, chunks
 from bitbylaw_pipeline.sync.two_way_settling import recover
 from bitbylaw_pipeline.sync.two_way_store import LinkStore
 from bitbylaw_pipeline.sync.two_way_words import plan_in_words
@@ -110,7 +110,7 @@ class Reconciler:
         run.links = [link for link in snapshot.links if link.intent is None]
         plans = await planned(run, run.links)
         guard(run, plans)
-        matched = match(run, None)
+        matched = await match(run, None, self._each)
         hold_records(run, matched)
         run.report.lines += plan_in_words(plans, matched)
         run.report.holds = run.holds
@@ -131,7 +131,7 @@ class Reconciler:
         }
         run = self._begin(observed, snapshot, seen)
         await recover(run)
-        matched = match(run, focus)
+        matched = await match(run, focus, self._each)
         adopted = await adopt(run, matched)
         plans = await planned(run, adopted if focus else [*run.links, *adopted])
         guard(run, plans)
@@ -207,9 +207,13 @@ class Reconciler:
         if self._concurrency == 1:
             await work()
             return
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._concurrency):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._concurrency):
+                    group.create_task(work())
+        except ExceptionGroup as failures:
+            # By itself: a database that is away came out as a group, which nobody knows, and was taken for a fault here.
+            raise failures.exceptions[0] from None
 
     async def _carry_out(self, run: Run, one: LinkPass, plan: LinkPlan) -> None:
         known = run.report.results.get(one.link.link_id)
@@ -278,8 +282,7 @@ class Reconciler:
             return
         run.report.errors[one.link.link_id] = error
         run.spared.add(one.link.link_id)
-        if isinstance(error, (AuthFailed, RateLimited, ScopeRefused, Unreachable)):
-            # Every further call would meet the same; a refused key, or a limit, must not be hammered.
+        if isinstance(error, STOPPING):
             run.report.stopped_by = error
 
     async def _finish(

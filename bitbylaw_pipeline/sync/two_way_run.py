@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bitbylaw_pipeline.domain.errors import AuthFailed, RateLimited, ScopeRefused, Unreachable
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import Hold, Link, Observation
 from bitbylaw_pipeline.domain.two_way_state import Seen, Snapshot
@@ -12,6 +13,8 @@ from bitbylaw_pipeline.sync.two_way_pass import Bench
 from bitbylaw_pipeline.sync.two_way_report import RunReport
 
 CHUNK = 500
+STOPPING = (AuthFailed, RateLimited, ScopeRefused, Unreachable)
+"""Every further call would meet the same; a refused key, or a limit, must not be hammered."""
 
 
 @dataclass(slots=True)

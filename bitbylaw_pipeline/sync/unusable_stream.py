@@ -19,7 +19,10 @@ class UnusableStream:
 
     name: str
     systems: frozenset[str]
-    why: AuthFailed
+    why: str
+    """One sentence."""
+    system: str
+    """The system that pauses."""
     note: Callable[[str, AuthFailed], Awaitable[None]]
     """Told the key and the reason of each pass that was asked for: a standing check shows it."""
 
@@ -28,10 +31,12 @@ class UnusableStream:
         return f"{self.name}:{key}"
 
     async def sync(self, key: str) -> Outcome:
-        """Raises the reason."""
+        """Raises AuthFailed with the reason."""
         log.warning("unusable", stream=self.name, key=key)
-        await self.note(key, self.why)
-        raise self.why
+        # A new one each time: a raised error carries the traceback of its raise, and one for all would grow with each.
+        refused = AuthFailed(self.why, system=self.system)
+        await self.note(key, refused)
+        raise refused
 
     async def describe(self, key: str) -> list[str]:
         """The reason."""

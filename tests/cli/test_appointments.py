@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from bitbylaw_pipeline.cli import termine_pass
 from bitbylaw_pipeline.cli.hold_words import meaning, name_of
+from bitbylaw_pipeline.domain.errors import Transient
+from bitbylaw_pipeline.domain.outcome import Outcome
 from bitbylaw_pipeline.domain.termin_pair import PAIR_PREFIX
 from bitbylaw_pipeline.domain.termin_times import BERLIN
 from bitbylaw_pipeline.domain.two_way_link import Link
@@ -29,17 +33,26 @@ from bitbylaw_pipeline.inbox import (
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.two_way_desk import HoldView
 from bitbylaw_pipeline.sandbox.faults import Fault
+from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.sync.termine_google import EXCEPTION, NO_COUNTERPART
 from bitbylaw_pipeline.sync.termine_policy import UNMAPPED
-from tests.cli.conftest import Office, Terminal, calendar_of, mail_of
+from bitbylaw_pipeline.sync.termine_stream import InHand
+from bitbylaw_pipeline.wiring import open_runtime
+from tests.cli.conftest import EMPLOYEES, Office, Terminal, calendar_of, calendars, mail_of
+from tests.conftest import ENCRYPTION_KEY
 
 ROOT = Path(__file__).parents[2]
 Row = dict[str, Any]
 
 
+TODAY = datetime.now(BERLIN).date()
+"""Once for all: at midnight a Termin would stand on another day than the test looks for."""
+
+
 def day(n: int) -> str:
-    """The day so many days from now."""
-    return f"{datetime.now(BERLIN).date() + timedelta(days=n)}"
+    """The day so many days from `TODAY`."""
+    return f"{TODAY + timedelta(days=n)}"
 
 
 @dataclass(slots=True)
@@ -89,6 +102,11 @@ class Firm:
         """Every call by which a calendar was changed."""
         ledger = self.office.sandbox.google.ledger.entries
         return [f"{one.method} {one.path}" for one in ledger if one.method != "GET" and "/events" in one.path]
+
+    def lists_of_advoware(self) -> list[str]:
+        """Every list of Termine that Advoware was asked for."""
+        ledger = self.office.sandbox.advoware.ledger.entries
+        return [one.query for one in ledger if one.method == "GET" and one.path.endswith("/Termine")]
 
     def hold(self, why: str) -> HoldView:
         """The one hold for that reason."""
@@ -160,6 +178,55 @@ def test_a_plan_says_what_a_pass_would_do_and_does_nothing(firm: Firm) -> None:
     assert "Geheim" not in result.output
     assert firm.google_writes() == []
     assert "termine:EF" in firm.run("plan").output
+
+
+def test_who_cannot_be_planned_for_has_a_line_that_says_why(firm: Firm) -> None:
+    """AB's calendar is closed to us: the plans of the others are shown all the same, and the exit code is 1."""
+    firm.termin(601, anwalt="CD")
+    firm.edit_google("revoke_access", status=404)
+    result = firm.run("plan", "termine")
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert re.search(r"termine:AB \([^)]*\) google does not show us", said), said
+    assert "left:601: create on the right" in result.output
+    assert "termine:EF" in result.output
+
+
+def test_a_system_that_is_away_is_not_asked_for_everybody_s_plan(firm: Firm) -> None:
+    """Each employee's line says so, and one of them was tried."""
+    result = firm.run("plan", "termine", GOOGLE_TOKEN_URL="http://127.0.0.1:1/token")
+    assert result.exit_code == 1
+    assert result.output.count("cannot be reached") == 3
+    assert len(firm.lists_of_advoware()) == 1
+
+
+def test_a_fault_of_our_own_is_not_called_another_run(firm: Firm) -> None:
+    """Only where another run has the employee in hand is that said; any other error of ours is shown as it is."""
+
+    class Faulty:
+        name, systems = "termine", frozenset[str]()
+
+        def entity_lock(self, key: str) -> str:
+            return key
+
+        async def sync(self, key: str) -> Outcome:
+            if key == "AB":
+                raise InHand("AB is in hand.", system="pipeline")
+            raise Transient("KeyError at x.py:1: a fault of this program.", system="pipeline")
+
+        async def describe(self, key: str) -> list[str]:
+            return [key]
+
+    async def story() -> list[PairPass]:
+        settings = Settings.load(_env_file=None, **firm.office.sandbox.settings, **state)
+        async with open_runtime(settings, database=firm.database) as runtime:
+            return await termine_pass.run(replace(runtime, streams={"termine": Faulty()}), ["AB", "CD"])
+
+    state = {"state_encryption_key": ENCRYPTION_KEY}
+    in_hand, faulty = asyncio.run(story())
+    assert (in_hand.is_skipped, in_hand.stopped_by) == (True, None)
+    assert not faulty.is_skipped
+    assert "a fault of this program" in str(faulty.stopped_by)
 
 
 def test_one_employee_s_trouble_holds_up_nobody(firm: Firm) -> None:
@@ -387,6 +454,28 @@ def test_the_trial_of_an_answer_shows_what_would_be_done(differing: Firm) -> Non
     other = differing.run("resolve", name, "--take", "left", "--dry-run")
     assert "update on the right: notiz" in other.output
     assert "Aktenwort" not in other.output
+
+
+@pytest.mark.parametrize("what", ["another calendar", "other rules"])
+def test_no_trial_takes_new_settings_in(differing: Firm, what: str) -> None:
+    """Neither a dry run nor a plan nor an audit forgets a link or what was agreed: each says why it can say nothing."""
+    name = name_of(differing.hold("conflict:notiz"))
+    new = calendars(*EMPLOYEES, AB="c_new@group.calendar.google.com")
+    given, says = (
+        ({"GOOGLE_CALENDARS": new}, "is another one than before")
+        if what == "another calendar"
+        else ({"TERMINE_MASKED": "true"}, "TERMINE_MASKED or TERMINE_FRISTEN has changed")
+    )
+    before = differing.link()
+    trial = differing.run("resolve", name, "--take", "left", "--dry-run", **given)
+    assert (trial.exit_code, says in trial.stderr) == (1, True), trial.output
+    assert says in differing.run("plan", "termine:AB", **given).output
+    audited = differing.run("audit", "AB", **given)
+    assert audited.exit_code == 1
+    assert "AB: could not be looked at." in audited.output
+    assert says in " ".join(audited.output.split())
+    assert differing.link() == before
+    assert differing.hold("conflict:notiz").decision is None
 
 
 @pytest.mark.parametrize(("take", "word"), [("left", "Aktenwort"), ("right", "Kalenderwort")])

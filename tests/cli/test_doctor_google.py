@@ -297,6 +297,7 @@ def test_a_google_that_is_away_is_one_line(calendar_office: Office, setting: str
         ({"API_KEYS": ""}, "warning", "answers everybody 401"),
         ({"GOOGLE_PUSH": "true"}, "wrong", "RECEIVER_PUBLIC_URL does not begin with https://"),
         ({"GOOGLE_CALENDARS": calendars("AB", "XY")}, "wrong", "Advoware has no employee XY"),
+        ({"GOOGLE_CALENDARS": calendars("AB", "cD")}, "wrong", "Advoware spells otherwise: cD (there CD)"),
     ],
 )
 def test_what_is_set_is_judged(

@@ -243,7 +243,17 @@ def test_poll_with_a_wrong_key_file_says_where_to_look(with_calendars: Office, t
     """A key file that is none: the poll does not fail, and names the command that tells more."""
     broken = tmp_path / "key.json"
     broken.write_text("{}", encoding="utf-8")
-    assert poll_tick(otherwise(with_calendars, key_file=str(broken)))[0] == UNUSABLE
+    office = otherwise(with_calendars, key_file=str(broken))
+    _, cursor = poll_tick(with_calendars)
+    later(office, 61.0)
+    told, after = poll_tick(office, cursor)
+    assert told == UNUSABLE
+    # Each try opens everything that a run needs: it keeps the interval, and who was seen stays known.
+    later(office, 5.0)
+    assert poll_tick(office, after)[0].startswith("Everybody's appointments are asked for again in ")
+    assert json.loads(str(after))["seen"] == json.loads(str(cursor))["seen"]
+    later(office, 61.0)
+    assert poll_tick(office, after)[0] == UNUSABLE
 
 
 @pytest.mark.parametrize("cursor", ["", "not json", "[1]", '{"seen": {"AB": 1}}', '{"at": null}'])

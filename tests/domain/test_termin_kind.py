@@ -53,7 +53,7 @@ def test_a_number_is_compared_as_it_is_written() -> None:
 @pytest.mark.parametrize("text", ["frist", "text:", "text:(", "feld:", "feld:name", "feld:=x", "art:frist"])
 def test_what_cannot_be_read_is_refused_with_a_sentence(text: str) -> None:
     """A rule with a slip would make every deadline an ordinary appointment."""
-    with pytest.raises(ValueError, match="write|position"):
+    with pytest.raises(ValueError, match=r"write|position"):
         FristRule.parse(text)
 
 

@@ -22,7 +22,7 @@ from bitbylaw_pipeline.sync.unusable_stream import UnusableStream
 from bitbylaw_pipeline.wiring import Runtime, open_runtime
 from tests.conftest import ENCRYPTION_KEY, migrated_url
 
-WHY = AuthFailed("GOOGLE_SERVICE_ACCOUNT_FILE names a file that is not there.", system="google")
+WHY = "GOOGLE_SERVICE_ACCOUNT_FILE names a file that is not there."
 SHORT: dict[str, Any] = {
     "batch_poll_seconds": 0.02,
     "batch_linger_seconds": 0.1,
@@ -46,14 +46,18 @@ def test_it_does_nothing_and_says_why() -> None:
     async def note(key: str, why: AuthFailed) -> None:
         told.append((key, why))
 
-    stream = UnusableStream("termine", frozenset({"google"}), WHY, note)
+    stream = UnusableStream("termine", frozenset({"google"}), WHY, "google", note)
 
     async def story() -> None:
         assert await stream.describe("AB") == [f"AB: {WHY}"]
         assert told == []
-        with pytest.raises(AuthFailed, match="is not there"):
-            await stream.sync("AB")
-        assert told == [("AB", WHY)]
+        for _ in range(2):
+            with pytest.raises(AuthFailed, match="is not there") as refused:
+                await stream.sync("AB")
+            assert refused.value.system == "google"
+            assert told[-1] == ("AB", refused.value)
+        (_, first), (_, second) = told
+        assert first is not second, "one error for all passes would grow by a traceback with each"
 
     asyncio.run(story())
     assert stream.entity_lock("AB") == "termine:AB"

@@ -475,7 +475,7 @@ def test_closing_ends_a_request_that_is_under_way() -> None:
         while not token_calls(server):  # noqa: ASYNC110  # the request is on its way
             await asyncio.sleep(0)
         await client.aclose()
-        (ended,) = await asyncio.gather(waiting, return_exceptions=True)
-        assert isinstance(ended, asyncio.CancelledError)
+        ended = await asyncio.gather(waiting, return_exceptions=True)
+        assert isinstance(ended[0], asyncio.CancelledError)
 
     run(main, [FINE], token=lambda _: Reply(hangs=True))

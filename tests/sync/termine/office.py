@@ -240,7 +240,7 @@ def in_office(folder: Path, story: Callable[[Office], Awaitable[None]], **given:
     """Runs the story in a fresh office."""
 
     async def main() -> None:
-        async with asyncio.timeout(60), open_office(folder, **given) as office:
+        async with open_office(folder, **given) as office:
             await story(office)
 
     asyncio.run(main())

@@ -120,7 +120,13 @@ class _Check:
 
     def _texts(self, row: Row, event: Row) -> list[tuple[str, str | None, str | None]]:
         title, place = _trimmed(row["text"]), _trimmed(row["ort"])
-        notes, shown = lines_of(row["notiz"]), lines_of(event.get("description"))
+        notes, shown = _lines(row["notiz"]), _lines(event.get("description"))
+        # Google shows what it was given, or that as markup: `<mehr>` or `&lt;mehr&gt;`.
+        if notes != shown:
+            shown = lines_of(event.get("description"))
+        # A person may have typed markup into a Notiz, too.
+        if notes != shown:
+            notes = lines_of(row["notiz"])
         if self.world.masks:
             title = "Frist" if FRIST.search(row["text"] or "") and not row["dauertermin"] else "Termin"
             place = notes = None
@@ -211,6 +217,11 @@ def lines_of(text: str | None) -> str | None:
     """The text's lines without markup and empty ones."""
     plain = re.sub(r"<(br|/?p|/?div)[^>]*>", "\n", text or "")
     plain = html.unescape(re.sub(r"<[a-zA-Z!/][^<>]*>", "", plain)).replace("\xa0", " ").replace("\r", "\n")
+    return _lines(plain)
+
+
+def _lines(text: str | None) -> str | None:
+    plain = (text or "").replace("\r", "\n")
     return "\n".join(line.strip() for line in plain.split("\n") if line.strip()) or None
 
 

@@ -198,7 +198,7 @@ def in_receiving_office(
     """Runs the story in a fresh office with a receiver."""
 
     async def main() -> None:
-        async with asyncio.timeout(120), receiving_office(folder, **given) as desk:
+        async with receiving_office(folder, **given) as desk:
             await story(desk)
 
     asyncio.run(main())

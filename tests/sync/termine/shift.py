@@ -133,7 +133,7 @@ def on_shift(folder: Path, story: Callable[[Shift], Awaitable[None]], **given: A
     """Runs the story in a fresh shift."""
 
     async def main() -> None:
-        async with asyncio.timeout(60), open_shift(folder, **given) as shift:
+        async with open_shift(folder, **given) as shift:
             await story(shift)
 
     asyncio.run(main())

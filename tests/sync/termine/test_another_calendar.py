@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from bitbylaw_pipeline.inbox.schema import sync_link
+from bitbylaw_pipeline.sync.termine_audit import audit_each
+from bitbylaw_pipeline.sync.termine_pairs import ANOTHER_CALENDAR, SettingsChanged
 from bitbylaw_pipeline.sync.termine_stream import TermineStream
 from tests.sync.termine.office import Office, calendar_of, in_office, mail_of
 
@@ -23,6 +28,10 @@ def _point_to(office: Office, calendar_id: str) -> None:
 def _shown(office: Office, calendar_id: str) -> list[str]:
     (found,) = [one for one in office.google.state()["calendars"] if one["id"] == calendar_id]
     return sorted(event["start"]["dateTime"] for event in found["events"] if event["status"] != "cancelled")
+
+
+async def _stored(office: Office) -> list[Any]:
+    return await office.database.run(lambda c: [tuple(row) for row in c.execute(select(sync_link))])
 
 
 @pytest.mark.parametrize("masks", [False, True])
@@ -42,6 +51,15 @@ def test_a_new_calendar_is_filled_and_the_old_one_left(tmp_path: Path, count: in
         assert await TermineStream(office.pairs).describe("AB") == [
             "The calendar is another one than before: what was known of the former one is forgotten first."
         ]
+        links = await _stored(office)
+        (audited,) = (await audit_each(office.pairs, ["AB"])).failed.values()
+        assert isinstance(audited, SettingsChanged)
+        assert str(audited) == ANOTHER_CALENDAR
+        with pytest.raises(SettingsChanged):
+            async with office.pairs.trial("AB"):
+                pass
+        assert len(links) == count
+        assert await _stored(office) == links
         await office.run()
         await office.is_at_rest("AB")
         assert office.termine() == before

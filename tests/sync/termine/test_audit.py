@@ -695,6 +695,50 @@ def test_guard_knows_tenths_and_twenty() -> None:
     assert DELETE_GUARD.withholds(21, 1000)
 
 
+def test_repair_that_is_stopped_half_way_has_the_calendar_listed_anew(tmp_path: Path) -> None:
+    """What it has written is no less of a reason: the next pass asks without a token."""
+
+    async def story(office: Office) -> None:
+        first, second, _ = await linked(office)
+        double(office, first)
+        made = double(office, second, "doppelt2")
+        await office.run()
+        report = await looked(office)
+        office.edit_google("edit", made, set={"location": "Saal 4"})
+        with pytest.raises(RepairStopped, match="has changed since the plan was made"):
+            await carry_out(office.pairs, report)
+        before = len(office.google.ledger.entries)
+        await office.run()
+        lists = [
+            entry.query
+            for entry in list(office.google.ledger.entries)[before:]
+            if entry.method == "GET" and entry.path.endswith("/events")
+        ]
+        assert lists
+        assert not any("syncToken" in str(query) for query in lists)
+
+    in_office(tmp_path, story)
+
+
+def test_forged_mark_with_too_many_digits_is_not_asked_for(tmp_path: Path) -> None:
+    """A number that no Termin can have costs no call; one that it could have is looked for."""
+
+    async def story(office: Office) -> None:
+        first, second, _ = await linked(office)
+        for event, digits in ((first, "9" * 19), (second, "9" * 18)):
+            made = f"doppelt{len(digits)}"
+            marks = {"bitbylaw_frnr": digits, "bitbylaw_event": made}
+            private = {**event["extendedProperties"]["private"], **marks}
+            double(office, event, made, extendedProperties={"private": private})
+        before = len(office.advoware.ledger.entries)
+        await looked(office)
+        asked = [str(entry) for entry in list(office.advoware.ledger.entries)[before:]]
+        assert any("9" * 18 in one for one in asked)
+        assert not any("9" * 19 in one for one in asked)
+
+    in_office(tmp_path, story)
+
+
 def test_pass_at_work_keeps_a_repair_off(tmp_path: Path) -> None:
     """While a pass has the calendar in hand, nothing is repaired."""
 

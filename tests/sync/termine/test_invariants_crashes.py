@@ -188,8 +188,9 @@ def test_a_crash_at_any_call_changes_nothing_of_the_end(
     """I5, I6: before each write and after it."""
     ends: Row = {}
     story = STORIES[name]
-    stage.play(tmp_path, functools.partial(_undisturbed, story=story, ends=ends), **given)
+    stage.play(tmp_path, functools.partial(_undisturbed, story=story, ends=ends), in_process=True, **given)
     assert 2 <= ends["boundaries"] <= MOST_BOUNDARIES
     for boundary in range(1, ends["boundaries"] + 1):
-        stage.play(tmp_path, functools.partial(_broken, story=story, ends=ends, boundary=boundary), **given)
+        broken = functools.partial(_broken, story=story, ends=ends, boundary=boundary)
+        stage.play(tmp_path, broken, in_process=True, **given)
     assert ends["deaths"] >= ends["boundaries"] - 1

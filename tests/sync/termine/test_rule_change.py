@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
 
 from bitbylaw_pipeline.domain.termin_kind import FristRule
+from bitbylaw_pipeline.inbox.schema import sync_link
+from bitbylaw_pipeline.sync.termine_audit import audit
+from bitbylaw_pipeline.sync.termine_pairs import SettingsChanged
 from bitbylaw_pipeline.sync.termine_stream import TermineStream
 from tests.sync.termine.office import Office, in_office
 
@@ -34,6 +41,20 @@ def _set(office: Office, *, masks: bool | None = None, fristen: str | None = Non
     office.pairs.rules = rules
 
 
+async def _is_left_to_a_pass(office: Office) -> None:
+    before = await _stored(office)
+    with pytest.raises(SettingsChanged, match="compares every appointment anew"):
+        await audit(office.pairs, "AB")
+    with pytest.raises(SettingsChanged):
+        async with office.pairs.trial("AB"):
+            pass
+    assert await _stored(office) == before
+
+
+async def _stored(office: Office) -> list[Any]:
+    return await office.database.run(lambda c: [tuple(row) for row in c.execute(select(sync_link))])
+
+
 def test_masking_switched_on_takes_every_name_out_of_google(tmp_path: Path) -> None:
     """Also of what the window has left behind: one pass, no approval, nothing written to Advoware."""
 
@@ -48,6 +69,7 @@ def test_masking_switched_on_takes_every_name_out_of_google(tmp_path: Path) -> N
         assert await TermineStream(office.pairs).describe("AB") == [
             "TERMINE_MASKED or TERMINE_FRISTEN has changed: the next pass compares every appointment anew."
         ]
+        await _is_left_to_a_pass(office)
         report = await office.run()
         assert report.holds == []
         assert _told(office) == {"Frist", "Termin", None}

@@ -202,7 +202,7 @@ def over_wire(folder: Path, story: Callable[[Wire], Awaitable[None]], **given: A
     """Runs the story in a fresh office."""
 
     async def main() -> None:
-        async with asyncio.timeout(60), open_wire(folder, **given) as wire:
+        async with open_wire(folder, **given) as wire:
             await story(wire)
 
     asyncio.run(main())
