@@ -22,7 +22,7 @@ async def answered(event: str, path: str, work: Awaitable[tuple[Response, Facts]
     started_at = time.perf_counter()
     try:
         response, facts = await work
-    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a sentence
+    except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a sentence
         refusal = refusal_of(error)
         # An unexpected error's own text may quote what came in: its type must do.
         unexpected = {} if isinstance(error, Refusal) else {"error": type(error).__name__}
