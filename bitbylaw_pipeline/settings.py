@@ -6,6 +6,7 @@ Nothing is read at import. A missing or senseless value ends in one clear senten
 from __future__ import annotations
 
 import re
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -32,6 +33,8 @@ _ROUTE_CHANGE = re.compile(
     r"-\*|[+-](?:GET|POST|PUT|DELETE) (?:[A-Za-z][A-Za-z0-9]*|\{id\})(?:/(?:[A-Za-z][A-Za-z0-9]*|\{id\}))*"
 )
 
+_MAIL = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+")
+
 
 class SettingsError(Exception):
     """A setting is missing or makes no sense; the message says which one and what to do."""
@@ -49,6 +52,14 @@ class TermineSurface(StrEnum):
 
     GENERAL = "general"
     ACTIVE_SYNC = "activesync"
+
+
+class SmtpSecurity(StrEnum):
+    """How the connection to the mail server is made private."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
 
 
 class OwnerType(BaseModel):
@@ -329,13 +340,56 @@ class Settings(BaseSettings):
     """How long a record that was deleted on both sides, and values that were overwritten, are remembered."""
     outage_probe_seconds: float = Field(default=10.0, gt=0)
     """How often a system that is down is asked whether it is back."""
+
+    # Reconciliation
+    reconcile_delete_limit: int = Field(default=20, ge=0)
+    """So many deletes in one reconciliation go through by themselves, unless they are more than the share below."""
+    reconcile_delete_share: float = Field(default=0.1, ge=0, le=1)
+
+    # How long what is kept, in days
+    retention_inbox_days: float = Field(default=90.0, ge=1)
+    retention_run_days: float = Field(default=30.0, ge=1)
+    retention_log_days: float = Field(default=14.0, ge=1)
+    """The captured output of runs, which may go before the run itself does."""
+    retention_tick_days: float = Field(default=7.0, ge=1)
+    retention_audit_days: float = Field(default=1095.0, ge=1)
+
+    # The status page
+    status_password: SecretStr = SecretStr("")
+    """For /status in a browser; unset: nobody gets in but by one of API_KEYS."""
+    ui_public_url: str = "http://127.0.0.1:3000"
+    """Where a person reaches Dagster's UI: links lead there."""
+
+    # Alerts
+    alert_email_to: Annotated[tuple[str, ...], NoDecode] = ()
+    alert_email_from: str = ""
+    smtp_host: str = ""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_security: SmtpSecurity = SmtpSecurity.STARTTLS
+    alert_webhook_url: str = ""
+    alert_webhook_token: SecretStr = SecretStr("")
+    """Sent as `Authorization: Bearer`."""
+    alert_repeat_hours: float = Field(default=24.0, gt=0)
+    """A trouble that lasts is told again after so long."""
+    alert_flow_silent_minutes: float = Field(default=60.0, gt=0)
+    """A flow with something to do, or with passes to make, and without a success for so long is in trouble."""
+    credentials_expire: dict[str, date] = {}
+    """Name of a setting -> the day on which that credential ends, as its maker says; no system tells us."""
+    credentials_warn_days: float = Field(default=14.0, ge=0)
     log_level: str = "INFO"
 
     _from_file: dict[str, CalendarSetting] | None = PrivateAttr(default=None)
     """The content of GOOGLE_CALENDARS_FILE: half a run must not go by another one than the rest."""
 
     @field_validator(
-        "xai_unreadable_types", "advoware_proxy_routes", "proxy_api_keys", "api_keys", mode="before"
+        "xai_unreadable_types",
+        "advoware_proxy_routes",
+        "proxy_api_keys",
+        "api_keys",
+        "alert_email_to",
+        mode="before",
     )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
@@ -354,7 +408,7 @@ class Settings(BaseSettings):
     @field_validator(
         "espocrm_api_base_url", "xai_api_base_url", "xai_management_base_url", "receiver_public_url",
         "advoware_api_base_url", "advoware_configurator_url", "advoware_relay_url", "advoware_security_url",
-        "google_api_base_url", "google_token_url",
+        "google_api_base_url", "google_token_url", "ui_public_url", "alert_webhook_url",
     )  # fmt: skip
     @classmethod
     def _check_url(cls, value: str) -> str:
@@ -378,6 +432,27 @@ class Settings(BaseSettings):
                 "write changes like +GET Rechnungen/{id}, -POST Beteiligte or -*, with commas between"
             )
         return changes
+
+    @field_validator("alert_email_to")
+    @classmethod
+    def _check_mails(cls, mails: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_MAIL.fullmatch(mail) for mail in mails):
+            raise ValueError("write mail addresses, with commas between them")
+        return mails
+
+    @field_validator("alert_email_from")
+    @classmethod
+    def _check_mail(cls, mail: str) -> str:
+        if mail and not _MAIL.fullmatch(mail):
+            raise ValueError("write one mail address")
+        return mail
+
+    @field_validator("credentials_expire", mode="after")
+    @classmethod
+    def _check_credentials(cls, days: dict[str, date]) -> dict[str, date]:
+        if not all(re.fullmatch(r"[A-Z][A-Z0-9_]*", name) for name in days):
+            raise ValueError('write names of settings and days: {"XAI_API_KEY": "2027-01-31"}')
+        return days
 
     @field_validator("termine_fristen")
     @classmethod

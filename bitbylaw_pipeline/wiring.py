@@ -33,12 +33,15 @@ from bitbylaw_pipeline.sync.call_count import count_call
 from bitbylaw_pipeline.sync.collections import CollectionStream
 from bitbylaw_pipeline.sync.document_round import DocumentTools
 from bitbylaw_pipeline.sync.documents import DocumentStream
+from bitbylaw_pipeline.sync.egress_watch import EgressWatch
 from bitbylaw_pipeline.sync.feed import ChangeFeed
 from bitbylaw_pipeline.sync.outage import OutageWatch
+from bitbylaw_pipeline.sync.owner_permission import OwnerPermissions
 from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.sync.person_tasks import PersonTasks
+from bitbylaw_pipeline.sync.reconcile_termine import TermineReconciliation
+from bitbylaw_pipeline.sync.reconciliation import Reconciliation
 from bitbylaw_pipeline.sync.stream import Stream
-from bitbylaw_pipeline.sync.sweep import Sweep
 from bitbylaw_pipeline.sync.termine_channels import open_channels
 from bitbylaw_pipeline.sync.termine_parts import CalendarParts, open_calendars
 from bitbylaw_pipeline.sync.termine_stream import TermineStream
@@ -83,6 +86,17 @@ class AdvowareParts:
         over = {pair.value: partial(self.sweep.run_pair, pair, parties) for pair in Pair}
         return {**over, "akten": self.akten.run}
 
+    def reconciliations(self, *, accept_smaller: bool) -> dict[str, Reconciliation]:
+        """The Reconciliation of each pair, by its name, in their order."""
+        # pandas takes half a second to import; only what compares whole lists needs it.
+        from bitbylaw_pipeline.sync.reconcile_akten import AktenReconciliation  # noqa: PLC0415
+        from bitbylaw_pipeline.sync.reconcile_pairs import PairReconciliation  # noqa: PLC0415
+
+        found: dict[str, Reconciliation] = {
+            pair.value: PairReconciliation(pair, self.pairs, accepts_smaller=accept_smaller) for pair in Pair
+        }
+        return {**found, "akten": AktenReconciliation(self.akten.sides, accepts_smaller=accept_smaller)}
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -113,9 +127,29 @@ class Runtime:
             feed=self.feed if polls_feed else None,
         )
 
-    def sweep(self) -> Sweep:
-        """The nightly comparison."""
-        return Sweep(self.espocrm, self.records, self.xai, self.database, self.coordination, self.settings)
+    def reconciliations(self, *, accept_smaller: bool = False) -> dict[str, Reconciliation]:
+        """What can be reconciled here, by name, in the order in which it is done.
+
+        `accept_smaller`: a list that has become much shorter is believed.
+        """
+        # pandas takes half a second to import; only what compares whole lists needs it.
+        from bitbylaw_pipeline.sync.reconcile_documents import DocumentReconciliation  # noqa: PLC0415
+
+        found: dict[str, Reconciliation] = {
+            "documents": DocumentReconciliation(
+                self.records,
+                self.xai,
+                self.database,
+                self.coordination,
+                self.settings,
+                accepts_smaller=accept_smaller,
+            )
+        }
+        if self.advoware is not None:
+            found |= self.advoware.reconciliations(accept_smaller=accept_smaller)
+        if self.calendars is not None:
+            found["termine"] = TermineReconciliation(self.calendars.pairs, accepts_smaller=accept_smaller)
+        return found
 
 
 @asynccontextmanager
@@ -176,14 +210,20 @@ async def open_runtime(
         outage_watch = OutageWatch(database, probes, settings.outage_probe_seconds)
         feed = ChangeFeed(espocrm, database, coordination, settings, outage_watch)
         spool_dir = settings.spool_dir or settings.home / "spool"
-        tools = DocumentTools(database, coordination, records, xai, cipher, settings, spool_dir)
+        watch = EgressWatch(database)
+        permissions = OwnerPermissions(records, settings.xai_egress)
+        tools = DocumentTools(
+            database, coordination, records, xai, cipher, settings, spool_dir, permissions, watch
+        )
         streams: dict[str, Stream] = {
             "documents": DocumentStream(tools),
-            "collections": CollectionStream(database, coordination, records, xai, settings),
+            "collections": CollectionStream(database, coordination, records, xai, settings, watch),
         }
         if advoware is not None:
             for pair, entity_type in advoware.tasks.entity_types.items():
-                streams[pair] = TwoWayStream(Pair(pair), advoware.pairs, advoware.tasks, entity_type)
+                streams[pair] = TwoWayStream(
+                    Pair(pair), advoware.pairs, advoware.tasks, entity_type, advoware.sweep
+                )
             streams["akten"] = AktenStream(advoware.akten.sides)
         if calendars is not None:
             streams["termine"] = TermineStream(calendars.pairs, open_channels(settings, calendars.pairs))

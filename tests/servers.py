@@ -140,7 +140,8 @@ class PostgresServer:
     def create_database(self, template: str = "template0") -> str:
         """Creates a database of a new name, as a copy of the template, and returns its name."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # By its files, without a log entry for each page: half the time, a thousand times.
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
     def execute(self, statement: str) -> None:

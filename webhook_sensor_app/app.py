@@ -27,6 +27,8 @@ from webhook_sensor_app.proxy_upstream import Upstream, open_upstream
 from webhook_sensor_app.readiness import check_tables, open_database, prepare
 from webhook_sensor_app.receiver import Receiver, error_response
 from webhook_sensor_app.refusal import WAIT_SECONDS, Refusal, unavailable
+from webhook_sensor_app.status_page import PATH as PAGE_PATH
+from webhook_sensor_app.status_page import STYLE_PATH, StatusPage
 from webhook_sensor_app.store import MAX_WAITING
 from webhook_sensor_app.wake_ups import WakeUps
 
@@ -60,6 +62,7 @@ def create_app(
     proxy = Proxy(settings, state, wait_seconds=wait_seconds)
     calendars = CalendarSync(settings, state, receiver.store, wait_seconds=wait_seconds)
     push = CalendarPush(settings, state, wake_ups, wait_seconds=wait_seconds)
+    status = StatusPage(settings, state, wait_seconds=wait_seconds)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -83,6 +86,8 @@ def create_app(
             Route(CALENDAR_PATH, calendars.ask, methods=["POST"]),
             Route(STATUS_PATH, calendars.tell, methods=["GET"]),
             Route(PUSH_PATH, push.answer, methods=["POST"]),
+            Route(PAGE_PATH, status.show, methods=["GET"]),
+            Route(STYLE_PATH, status.style, methods=["GET"]),
             Route("/health", _health),
             Route("/ready", _ready(state, wait_seconds)),
         ],

@@ -38,8 +38,9 @@ from bitbylaw_pipeline.wiring import Runtime, open_runtime
 DUPLICATES = 10
 _STORM_ON_CLEAN = f"{DUPLICATES} identical events, nothing changed"
 _STORM = f"new version with {DUPLICATES} identical events"
-AIMS = {"new document": 6.0, "redundant event, isolated": 1.0, "renamed": 1.0}
-"""Six are the least a new document can cost: read, fetch, upload, link, write back, read again."""
+AIMS = {"new document": 7.0, "redundant event, isolated": 1.0, "renamed": 1.0}
+"""Seven are the least a new document can cost under the rule `field`: read, fetch, its owner's permission, upload, link,
+write back, read again."""
 AIM_ADJACENT = 0.15
 INDEX_CHECK_SECONDS = 5.0
 """The ledger is read in between: on a loaded machine a later look that came sooner would count as one of the calls at
@@ -92,11 +93,12 @@ class CallsBench:
         self.run = EngineRun(runtime)
 
     async def prepare(self) -> None:
-        """Two matters with collections, and one document that is not counted: it fetches EspoCRM's metadata."""
+        """Two matters with collections, and a new document that is not counted: it fetches EspoCRM's metadata."""
         self._matters = await add_matters(self._sandbox, "calls", 2)
         self._collections = await make_collections(self._runtime, self._matters)
         await self.run.start()
-        await self.run_all(-1)
+        (document,) = await add_documents(self._sandbox, "calls-first", 1, self._matters[:1])
+        await self._cost(document, None, 1)
 
     async def run_all(self, number: int) -> dict[str, Cost]:
         """The cost of each case, in order, on one new document."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 
-from bitbylaw_pipeline.cli.checking import Check, attempt, clock_difference
+from bitbylaw_pipeline.cli.checking import Check, attempt, clock_difference, clock_finding
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
 from bitbylaw_pipeline.cli.termine_checks import check_termine
 from bitbylaw_pipeline.clients import advoware_surface as surface
@@ -152,21 +152,14 @@ async def _log_in(client: Advoware) -> AsyncIterator[Finding]:
     answer = await client.connection.call("GET", (surface.PROBE,), operation="doctor")
     after = time.time()
     yield fine(AREA, "The token service takes our login, and the firm's connector is online.")
-    yield clock_finding(before, answer.server_time(), after)
+    yield clock(before, answer.server_time(), after)
 
 
-def clock_finding(before: float, at: float | None, after: float) -> Finding:
+def clock(before: float, at: float | None, after: float) -> Finding:
     """Judges Advoware's time `at` of an answer that was asked for at `before` and came at `after` (epoch seconds)."""
-    if at is None:
-        return odd(AREA, "Advoware's answers carry no Date header.", "compare the clocks by hand.")
-    off = clock_difference(before, at, after)
-    if off <= CLOCK_SECONDS:
-        return fine(AREA, "Advoware's clock agrees with ours.")
-    return odd(
-        AREA,
-        f"Advoware's clock and ours differ by {off:.0f} s: its token service refuses a request that is too old.",
-        "synchronise this machine by NTP.",
-    )
+    off = None if at is None else clock_difference(before, at, after)
+    matters = "its token service refuses a request that is too old"
+    return clock_finding(AREA, "Advoware's", off, longest=CLOCK_SECONDS, matters=matters)
 
 
 async def _lists(settings: Settings, client: Advoware) -> AsyncIterator[Finding]:

@@ -9,6 +9,8 @@ import click
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.pair_names import (
+    ADVOWARE_PAIRS,
+    DOCUMENTS,
     SIDES,
     PairName,
     kuerzel_of,
@@ -18,7 +20,7 @@ from bitbylaw_pipeline.cli.pair_names import (
     sides_of,
     stream_of,
 )
-from bitbylaw_pipeline.cli.problems import Problem
+from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.cli.screen import screen, table
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.cli.waking import wake_streams
@@ -30,6 +32,7 @@ from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.two_way_desk import Refused
 
 PAIRS = PairName()
+WITH_DOCUMENTS = PairName((DOCUMENTS, *ADVOWARE_PAIRS))
 
 
 class Change(Protocol):
@@ -41,15 +44,18 @@ class Change(Protocol):
 
 
 @click.command("approve-deletes")
-@click.argument("pair", type=PAIRS)
+@click.argument("pair", type=WITH_DOCUMENTS)
 @click.argument("side", type=click.Choice(SIDES))
 @click.argument("number", type=click.IntRange(min=1), metavar="N")
 def approve_deletes(pair: str, side: str, number: int) -> None:
     """Allow the next pass over PAIR at most N deletes on SIDE (left: EspoCRM, right: Advoware; of
-    appointments, termine:AB, left: Advoware, right: Google).
+    appointments, termine:AB, left: Advoware, right: Google; of documents, right: xAI).
 
-    It is planned anew then; if there are more than N, none is done. Used once.
+    It is planned anew then; if there are more than N, none is done. Used once. The next reconciliation of documents, and
+    its repairs of appointments, heed it likewise.
     """
+    if pair == DOCUMENTS and side == "left":
+        raise NotUsable("Nothing is ever deleted in EspoCRM for documents: say right, for xAI.")
     _approve(pair, side, number, "delete")
 
 
@@ -74,6 +80,10 @@ def _approve(pair: str, side: str, number: int, op: str) -> None:
         require_kuerzel(settings, kuerzel)
     with open_state(settings) as database:
         database.run_sync(lambda c: two_way_desk.approve(c, database.now(c), pair, Side(side), number, op))
+    if pair == DOCUMENTS:
+        screen().print(f"The next reconciliation of documents may delete up to {number} at xAI.")
+        screen().print("That is tonight, or now with bitbylaw reconcile --flow documents.")
+        return
     # The single records are not wanted: each by itself would go past the ceiling.
     screen().print(
         f"The next pass over {shown(pair)} may {op} up to {number} records in {sides_of(pair)[side]}."

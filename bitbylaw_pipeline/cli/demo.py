@@ -34,10 +34,12 @@ from bitbylaw_pipeline.cli.services import Services, fetch_status, is_free
 from bitbylaw_pipeline.cli.setup_espocrm import set_up
 from bitbylaw_pipeline.cli.state import open_own_state, with_key
 from bitbylaw_pipeline.cli.up import private_folder, running, stopped_by_signals
+from bitbylaw_pipeline.demo.alert_listener import AlertListener, listening
 from bitbylaw_pipeline.demo.calendar_desk import CalendarRequests, CalendarUsers
 from bitbylaw_pipeline.demo.calendar_story import CalendarStory
 from bitbylaw_pipeline.demo.day import Day, Interrupted
 from bitbylaw_pipeline.demo.employee import Employee
+from bitbylaw_pipeline.demo.evening import Evening, environment_of
 from bitbylaw_pipeline.demo.expectations import Verdict
 from bitbylaw_pipeline.demo.leaks import KEY_FILE
 from bitbylaw_pipeline.demo.ledgers import Ledgers
@@ -48,6 +50,7 @@ from bitbylaw_pipeline.demo.person import Person
 from bitbylaw_pipeline.demo.picture import Camera, Picture
 from bitbylaw_pipeline.demo.seeding import seed_advoware, seed_espocrm, seed_google
 from bitbylaw_pipeline.demo.story import Story
+from bitbylaw_pipeline.demo.terminal import Terminal
 from bitbylaw_pipeline.demo.two_way_story import NEW_VALUES, TwoWayStory
 from bitbylaw_pipeline.demo.view import appointments, final_table, holdings, pairs, verdict_lines
 from bitbylaw_pipeline.domain.termin_times import BERLIN
@@ -96,8 +99,12 @@ def demo(exits: bool, ui_port: int | None) -> None:
         console = screen()
         console.print(f"Starting sandbox, receiver, Dagster and its UI; their logs are in {home / 'logs'}")
         try:
-            with _sandbox(stage, stop) as sandbox, _pipeline(stage, stop) as programs:
-                picture, verdicts = _live_through(stage, stop, sandbox, programs)
+            with (
+                listening(stage.ports.alerts) as alerts,
+                _sandbox(stage, stop) as sandbox,
+                _pipeline(stage, stop) as programs,
+            ):
+                picture, verdicts = _live_through(stage, stop, alerts, sandbox, programs)
                 _print_result(picture, verdicts, time.monotonic() - started)
                 if not exits:
                     _keep_running(stage, stop, sandbox, programs)
@@ -108,8 +115,10 @@ def demo(exits: bool, ui_port: int | None) -> None:
 
 
 def _stage(home: Path, folder: Path, ui_port: int | None) -> Stage:
-    espocrm, xai, advoware, google, receiver, other_ui = free_ports(6)
-    ports = Ports(espocrm=espocrm, xai=xai, advoware=advoware, google=google, receiver=receiver)
+    espocrm, xai, advoware, google, receiver, alerts, other_ui = free_ports(7)
+    ports = Ports(
+        espocrm=espocrm, xai=xai, advoware=advoware, google=google, receiver=receiver, alerts=alerts
+    )
     settings = with_key(demo_settings(home, ports), make=True)
     prepare_home(settings)
     write_env_file(home, settings, ports)
@@ -161,11 +170,16 @@ def _pipeline(stage: Stage, stop: threading.Event) -> Iterator[Programs]:
 
 
 def _live_through(
-    stage: Stage, stop: threading.Event, *running_programs: Programs
+    stage: Stage, stop: threading.Event, alerts: AlertListener, *running_programs: Programs
 ) -> tuple[Picture, list[Verdict]]:
     def check_health() -> None:
         for programs in running_programs:
             programs.raise_if_one_ended()
+
+    def raise_if_over() -> None:
+        if stop.is_set():
+            raise Interrupted
+        check_health()
 
     ports = stage.ports
     database: Database = open_own_state(stage.settings)
@@ -184,13 +198,24 @@ def _live_through(
             )
             calendars = CalendarStory(employee, users, CalendarRequests(ports.receiver_url), stage.monday)
             camera = Camera(ports.espocrm_url, ports.xai_url, ports.advoware_url, ports.google_url, database)
+            story = Story(sample_firm())
+
+            def leak_words() -> list[str]:
+                return [*_leak_words(stage), *users.tokens()]
+
             day = Day(
-                Story(sample_firm()), two_way, calendars, camera, person, screen(), stop, check_health,
-                leak_words=lambda: [*_leak_words(stage), *users.tokens()],
-            )  # fmt: skip
+                story, two_way, calendars, camera, person, screen(), stop, check_health, leak_words=leak_words
+            )
             picture, verdicts = day.live(stage.home)
             ui = stage.services.ui_address
-            return picture, [*verdicts, *check_materializations(ui, picture), *check_warnings(ui, picture)]
+            verdicts += [*check_materializations(ui, picture), *check_warnings(ui, picture)]
+            if not all(one.is_ok for one in verdicts):
+                return picture, verdicts
+            evening = Evening(
+                camera, person, Terminal(stage.home, environment_of(clean_environment())), story.roles,
+                ports.xai_url, ports.receiver_url, alerts, screen(), raise_if_over,
+            )  # fmt: skip
+            return picture, [*verdicts, *evening.live(stage.home, leak_words)]
     finally:
         database.close()
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bitbylaw_pipeline.demo.alert_listener import TOKEN as ALERT_TOKEN
 from bitbylaw_pipeline.demo.calendar_desk import API_KEY as CALENDAR_KEY
+from bitbylaw_pipeline.demo.evening import STATUS_PASSWORD
 from bitbylaw_pipeline.demo.leaks import KEY_FILE
 from bitbylaw_pipeline.demo.proxy_visit import KEY as PROXY_KEY
 from bitbylaw_pipeline.demo.story import TOO_LARGE_BYTES
@@ -30,7 +32,7 @@ HOMES = Path(".bitbylaw") / "demo"
 SECRET = "sandbox-shared-secret"  # noqa: S105  # made up, for hooks of the sandbox
 _SECRETS = (
     "espocrm_api_key", "xai_api_key", "xai_management_key", "advoware_api_key", "advoware_password",
-    "webhook_shared_secret",
+    "webhook_shared_secret", "status_password", "alert_webhook_token",
 )  # fmt: skip
 
 
@@ -43,6 +45,7 @@ class Ports:
     advoware: int
     google: int
     receiver: int
+    alerts: int
 
     @property
     def espocrm_url(self) -> str:
@@ -68,6 +71,11 @@ class Ports:
     def receiver_url(self) -> str:
         """Where the stand-in of EspoCRM sends its webhooks."""
         return f"http://127.0.0.1:{self.receiver}"
+
+    @property
+    def alerts_url(self) -> str:
+        """Where alerts are posted."""
+        return f"http://127.0.0.1:{self.alerts}/"
 
 
 @contextlib.contextmanager
@@ -129,6 +137,9 @@ def _given(home: Path, ports: Ports) -> dict[str, Any]:
         "google_token_url": f"{ports.google_url}/token",
         "google_poll_seconds": 1.0,
         "termine_fristen": FRISTEN,
+        "status_password": SecretStr(STATUS_PASSWORD),
+        "alert_webhook_url": ports.alerts_url,
+        "alert_webhook_token": SecretStr(ALERT_TOKEN),
         **create_advoware().settings(ports.advoware_url),
     }
 

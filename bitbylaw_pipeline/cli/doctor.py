@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import click
 
@@ -17,6 +18,7 @@ from bitbylaw_pipeline.cli.google_checks import check_google
 from bitbylaw_pipeline.cli.own_checks import check_redis, check_settings, check_spool, check_state
 from bitbylaw_pipeline.cli.screen import OK, WARNING, WRONG, screen
 from bitbylaw_pipeline.cli.state import load_settings, open_own_state, state_file
+from bitbylaw_pipeline.cli.telling_checks import check_alerts, check_credentials, check_status_page
 from bitbylaw_pipeline.cli.xai_checks import check_xai
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
@@ -50,8 +52,10 @@ def doctor(quiet: bool, forget_refusal: bool) -> None:
 async def diagnose(settings: Settings, *, forget_refusal: bool = False) -> AsyncIterator[Finding]:
     """Every finding, as it is made."""
     database: Database | None = None
+    is_opened = False
     try:
         database = await asyncio.to_thread(_open_existing, settings)
+        is_opened = True
     except Exception as error:  # noqa: BLE001  # also a wrong URL or driver is something to be told
         yield bad(
             "state", f"The state database cannot be opened ({type(error).__name__}).", "check STATE_DB_URL."
@@ -71,8 +75,13 @@ async def diagnose(settings: Settings, *, forget_refusal: bool = False) -> Async
             ),
             ("Google", "Google's calendars", lambda: check_google(settings)),
             ("proxy", "proxy", lambda: check_proxy(settings)),
+            ("secrets", "credentials", lambda: check_credentials(settings, datetime.now(UTC).date())),
+            ("alerts", "alerts", lambda: check_alerts(settings)),
+            ("status", "status page", lambda: check_status_page(settings)),
         )
         for area, name, check in checks:
+            if area == "state" and not is_opened:
+                continue  # what is the matter with it has been said
             async for finding in attempt(area, name, check):
                 yield finding
     finally:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Connection
 
-from bitbylaw_pipeline.cli.status import STREAMS
+from bitbylaw_pipeline.cli.filters import STREAM_NAMES
 from bitbylaw_pipeline.cli.waking import wake_streams
 from bitbylaw_pipeline.inbox import batches
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
@@ -39,7 +39,7 @@ class Draining:
             self.database.run_sync(
                 lambda conn: batches.set_flag(conn, self.database.now(conn), batches.DRAIN)
             )
-            wake_streams(self.settings, STREAMS)
+            wake_streams(self.settings, STREAM_NAMES)
             deadline = time.monotonic() + seconds
             while self.database.read(self._is_working):
                 if time.monotonic() > deadline:
@@ -55,5 +55,5 @@ class Draining:
     def _is_working(self, conn: Connection) -> bool:
         now = self.database.now(conn)
         return any(
-            batch.state == batches.RUNNING for name in STREAMS for batch in batches.live(conn, now, name)
+            batch.state == batches.RUNNING for name in STREAM_NAMES for batch in batches.live(conn, now, name)
         )

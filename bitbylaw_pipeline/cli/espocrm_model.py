@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
-from bitbylaw_pipeline.cli.two_way_model import check_two_way, two_way_types
+from bitbylaw_pipeline.cli.two_way_model import check_matters, check_two_way, two_way_fields, two_way_types
+from bitbylaw_pipeline.clients.espocrm_field_mapping import field_of
 from bitbylaw_pipeline.domain.egress import EgressRule
-from bitbylaw_pipeline.settings import OwnerType, Settings
+from bitbylaw_pipeline.settings import DocumentFieldNames, OwnerType, Settings
 
 AREA = "EspoCRM"
 Definitions = Mapping[str, Mapping[str, Any] | None]
@@ -31,6 +32,8 @@ class FieldNeed:
     least_length: int = 0
     is_needed: bool = True
     """False: only a rule that is not set at present needs it."""
+    options: tuple[str, ...] = ()
+    """Of an enum that is made anew."""
 
 
 def field_needs(settings: Settings) -> Iterator[FieldNeed]:
@@ -47,11 +50,34 @@ def field_needs(settings: Settings) -> Iterator[FieldNeed]:
     yield FieldNeed(
         names.entity_type, names.collections, ("array", "jsonArray"), "the collections the file is in"
     )
-    yield FieldNeed(names.entity_type, names.status, ("enum", "varchar"), "the status that people see")
+    yield FieldNeed(
+        names.entity_type,
+        names.status,
+        ("enum", "varchar"),
+        "the status that people see",
+        options=_words(names),
+    )
     if names.excluded:
         yield FieldNeed(names.entity_type, names.excluded, ("bool",), "keeps a document in the firm")
     for owner in settings.collection_owners:
         yield from _owner_needs(owner, is_rule_field=settings.xai_egress is EgressRule.FIELD)
+
+
+def _words(names: DocumentFieldNames) -> tuple[str, ...]:
+    words = (names.status_new, names.status_changed, names.status_synced, names.status_unchanged)
+    return tuple(dict.fromkeys(words))
+
+
+def missing_fields(settings: Settings, definitions: Definitions) -> list[FieldNeed]:
+    """The fields that have to be made in Entity Manager, of the types that the server has; Advoware's included."""
+    needs = [*field_needs(settings), *(FieldNeed(*one) for one in two_way_fields(settings))]
+    return [
+        need
+        for need in needs
+        if need.is_needed
+        and (of_type := definitions.get(need.entity_type)) is not None
+        and field_of(of_type, need.field) is None
+    ]
 
 
 def _owner_needs(owner: OwnerType, *, is_rule_field: bool) -> Iterator[FieldNeed]:
@@ -82,7 +108,7 @@ def check_model(settings: Settings, definitions: Definitions) -> list[Finding]:
         for owner in settings.collection_owners:
             if definitions.get(owner.entity_type) is not None:
                 found += _check_links(owner, settings.document_fields.entity_type, documents)
-    found += check_two_way(settings, definitions)
+    found += check_two_way(settings, definitions) + check_matters(settings, definitions)
     for name, parts in definitions.items():
         if parts is not None:
             found += _check_concurrency(name, parts, is_document=name == settings.document_fields.entity_type)
@@ -128,7 +154,7 @@ def _check_field(need: FieldNeed, parts: Mapping[str, Any]) -> Iterator[Finding]
         yield bad(
             AREA,
             f"{name} is missing: {need.purpose}.",
-            f"create it in {where} as {need.types[0]}, or name the firm's own field in the settings.",
+            f"create it in {where} as {described(need)}, or name the firm's own field in the settings.",
         )
     elif kind not in need.types:
         yield bad(
@@ -144,6 +170,17 @@ def _check_field(need: FieldNeed, parts: Mapping[str, Any]) -> Iterator[Finding]
         yield odd(
             AREA, f"{name} is read-only, also for us.", f"take that away in {where}; hide it by the layout."
         )
+
+
+def described(need: FieldNeed) -> str:
+    """Type, length and options, as they are to be entered."""
+    options = f" with the options {', '.join(need.options)}" if need.options else ""
+    return f"{need.types[0]}{length_of(need)}{options}"
+
+
+def length_of(need: FieldNeed) -> str:
+    """The least length of a text in words; "" for what has none."""
+    return f", max length {need.least_length} or more" if need.least_length else ""
 
 
 def _check_status_options(settings: Settings, parts: Mapping[str, Any]) -> Iterator[Finding]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from bitbylaw_pipeline.cli.checking import Check, attempt
+from bitbylaw_pipeline.cli.checking import Check, attempt, clock_difference, clock_finding
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
 from bitbylaw_pipeline.cli.google_access import connection_of
 from bitbylaw_pipeline.cli.screen import WRONG
@@ -26,6 +27,7 @@ from bitbylaw_pipeline.domain.errors import AuthFailed, Permanent, ScopeLimited,
 from bitbylaw_pipeline.settings import Settings, SettingsError
 
 AREA = "Google"
+CLOCK_SECONDS = 60.0
 AT_ONCE = 4
 """Employees that are looked at at once."""
 ASKED = 4
@@ -72,6 +74,8 @@ async def check_google(settings: Settings) -> AsyncIterator[Finding]:
         return
     try:
         yield _key_file(settings, google)
+        async for finding in attempt(AREA, "clock", lambda: _clock(google)):
+            yield finding
         answer = await _ask_for_a_token(google, users)
         if answer is not None:
             yield answer
@@ -87,6 +91,18 @@ async def check_google(settings: Settings) -> AsyncIterator[Finding]:
                 yield finding
     finally:
         await google.aclose()
+
+
+async def _clock(google: Google) -> AsyncIterator[Finding]:
+    # Before the token, which Google refuses to a clock that is off by minutes, in words that may mean anything.
+    before = time.time()
+    try:
+        at = await google.server_time()
+    except SyncError:
+        return  # what is the matter is said by those that need more of it
+    off = None if at is None else clock_difference(before, at, time.time())
+    matters = "it gives no token to a clock that is off by minutes"
+    yield clock_finding(AREA, "Google's", off, longest=CLOCK_SECONDS, matters=matters)
 
 
 def _key_file(settings: Settings, google: Google) -> Finding:

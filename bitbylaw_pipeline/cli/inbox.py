@@ -1,4 +1,4 @@
-"""`bitbylaw inbox`: what came in, what became of it, what is parked, and setting that going again."""
+"""`bitbylaw inbox`: what came in, what became of it, what is parked; setting that going again, or giving it up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import click
 from sqlalchemy import Connection
@@ -15,17 +16,19 @@ from bitbylaw_pipeline.cli.problems import NotUsable, Problem
 from bitbylaw_pipeline.cli.screen import moment, screen, span, table
 from bitbylaw_pipeline.cli.state import load_settings, open_state
 from bitbylaw_pipeline.cli.waking import wake_streams
-from bitbylaw_pipeline.cli.work_keys import entity_of, parse_key
+from bitbylaw_pipeline.cli.work_keys import entity_of, entity_type_of, parse_key
 from bitbylaw_pipeline.inbox import events, work_queue
 from bitbylaw_pipeline.inbox.work_queue import WorkRow
+from bitbylaw_pipeline.settings import Settings
 
 Moment = Callable[[float], float]
 PAGE = 500
+SHOWN_BEFORE_DROP = 50
 
 
 @click.group()
 def inbox() -> None:
-    """Look at what came in and what is parked, and set parked work going again."""
+    """Look at what came in and what is parked, and set parked work going again or give it up."""
 
 
 @inbox.command("list")
@@ -106,7 +109,8 @@ def _facts(row: WorkRow, now: float) -> list[tuple[str, str]]:
 def state_of(row: WorkRow, now: float) -> str:
     """The row's state in words; `now` is UTC epoch seconds."""
     if row.wanted <= row.done:
-        return "done"
+        is_given_up = row.park_reason == work_queue.DROPPED
+        return f"given up at {moment(row.updated_at)}, until its next event" if is_given_up else "done"
     if row.parked_at is not None:
         return f"parked ({row.park_reason}) since {moment(row.parked_at)}"
     if row.lease_until is not None and row.lease_until > now:
@@ -152,11 +156,7 @@ def parked(limit: int, **narrowed: Any) -> None:
     chosen = ParkedFilter(**narrowed)
     with open_state(load_settings()) as database:
         found = database.read(lambda conn: chosen.find(conn, database.now(conn)))
-    rows = [
-        (row.stream, row.key, row.park_reason, row.attempts, moment(row.parked_at), row.last_error)
-        for row in found[:limit]
-    ]
-    screen().print(table("", ("stream", "key", "reason", "#attempts", "parked at", "last error"), rows))
+    screen().print(_parked_table(found[:limit]))
     screen().print(f"{len(found)} parked" + (f", the first {limit} shown" if len(found) > limit else ""))
 
 
@@ -168,9 +168,7 @@ def parked(limit: int, **narrowed: Any) -> None:
 @click.option("--all", "everything", is_flag=True, help="Everything that is parked.")
 def replay(everything: bool, **narrowed: Any) -> None:
     """Set parked work going again, with fresh attempts; prints how many."""
-    chosen = ParkedFilter(**narrowed)
-    if not (everything or chosen.is_given):
-        raise NotUsable("Say what to replay: --key, --stream, --reason, --since, or --all.")
+    chosen = _chosen("replay", everything, narrowed)
     settings = load_settings()
 
     def commit(conn: Connection) -> Counter[str]:
@@ -184,3 +182,63 @@ def replay(everything: bool, **narrowed: Any) -> None:
         counts = database.run_sync(commit)
     wake_streams(settings, counts)
     screen().print(f"replayed {counts.total()}")
+
+
+@inbox.command()
+@stream_option
+@reason_option
+@key_option
+@since_option
+@click.option("--all", "everything", is_flag=True, help="Everything that is parked.")
+@click.option("--yes", "is_sure", is_flag=True, help="Ask no question.")
+def drop(everything: bool, is_sure: bool, **narrowed: Any) -> None:
+    """Give parked work up, until the next event for the same record; shows first what that would be.
+
+    What was given up stays in the list of events, with the source cli and the action drop.
+    """
+    chosen = _chosen("drop", everything, narrowed)
+    settings = load_settings()
+    with open_state(settings) as database:
+        found = database.read(lambda conn: chosen.find(conn, database.now(conn)))
+        if not found:
+            screen().print("dropped 0")
+            return
+        screen().print(_parked_table(found[:SHOWN_BEFORE_DROP]))
+        if len(found) > SHOWN_BEFORE_DROP:
+            screen().print(f"and {len(found) - SHOWN_BEFORE_DROP} more")
+        if not is_sure:
+            click.confirm(
+                f"Give these {len(found)} up? No pass over them is made until their next event", abort=True
+            )
+
+        def commit(conn: Connection) -> int:
+            # What was wanted anew while the person thought is not given up.
+            now = database.now(conn)
+            return sum(_give_up(conn, now, row, settings) for row in found)
+
+        dropped = database.run_sync(commit)
+    screen().print(f"dropped {dropped}")
+
+
+def _give_up(conn: Connection, now: float, row: WorkRow, settings: Settings) -> bool:
+    if not work_queue.drop(conn, now, row):
+        return False
+    of_key, entity_id = entity_of(row.key)
+    entity_type = of_key or entity_type_of(settings, row.stream)
+    events.record(conn, now, "cli", f"{row.stream}.drop", [(entity_type, entity_id, "drop")], "", uuid4().hex)
+    return True
+
+
+def _chosen(verb: str, everything: bool, narrowed: dict[str, Any]) -> ParkedFilter:
+    chosen = ParkedFilter(**narrowed)
+    if not (everything or chosen.is_given):
+        raise NotUsable(f"Say what to {verb}: --key, --stream, --reason, --since, or --all.")
+    return chosen
+
+
+def _parked_table(rows: Sequence[WorkRow]) -> Any:
+    shown = [
+        (row.stream, row.key, row.park_reason, row.attempts, moment(row.parked_at), row.last_error)
+        for row in rows
+    ]
+    return table("", ("stream", "key", "reason", "#attempts", "parked at", "last error"), shown)

@@ -17,11 +17,12 @@ from redis.retry import Retry
 
 from bitbylaw_pipeline.cli.findings import Finding, bad, fine, odd
 from bitbylaw_pipeline.cli.state import is_embedded, state_file
-from bitbylaw_pipeline.cli.status import EGRESS_IN_WORDS
 from bitbylaw_pipeline.domain.egress import EgressRule
-from bitbylaw_pipeline.inbox import batches, webhooks
+from bitbylaw_pipeline.inbox import batches, remaining_count, webhooks
 from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.egress_switch import LIFTED_BY
+from bitbylaw_pipeline.inbox.overview import EGRESS_IN_WORDS
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.wiring import REQUIRED
 
@@ -91,7 +92,14 @@ async def check_state(settings: Settings, database: Database | None) -> AsyncIte
         yield odd(
             "egress",
             "The kill switch is on: nothing leaves the firm.",
-            "take it away once it has done its work.",
+            f"{LIFTED_BY} lifts it, once it has done its work.",
+        )
+    remaining = await database.run(lambda conn: remaining_count.count(conn, settings))
+    if remaining:
+        yield odd(
+            "egress",
+            f"{remaining} files or collections are at xAI although nothing permits them any more.",
+            "bitbylaw egress remaining lists them, each with the command that erases it.",
         )
 
 

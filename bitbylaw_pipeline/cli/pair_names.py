@@ -15,11 +15,14 @@ from bitbylaw_pipeline.settings import Settings
 
 ADVOWARE_PAIRS = ("beteiligte", "bankverbindungen", "akten")
 """Between EspoCRM and Advoware."""
+DOCUMENTS = "documents"
+"""Documents and collections, between EspoCRM and xAI: no pair to pass over, but one with deletes to approve."""
 TERMINE = "termine"
 """The stream of appointments, and as a pair: those of all employees."""
 _SHOWN = f"{TERMINE}:"
 
 _PARTIES = MappingProxyType({"left": "EspoCRM", "right": "Advoware"})
+_FILES = MappingProxyType({"left": "EspoCRM", "right": "xAI"})
 _CALENDARS = MappingProxyType({"left": "Advoware", "right": "Google"})
 SIDES = tuple(_PARTIES)
 
@@ -42,6 +45,8 @@ def stream_of(pair: str) -> str:
 
 def sides_of(pair: str) -> Mapping[str, str]:
     """Which system is left and which is right."""
+    if pair == DOCUMENTS:
+        return _FILES
     return _PARTIES if kuerzel_of(pair) is None and pair != TERMINE else _CALENDARS
 
 

@@ -26,7 +26,7 @@ from bitbylaw_pipeline.cli.waking import wake_streams
 from bitbylaw_pipeline.cli.work_keys import require_advoware
 from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.inbox import outages
-from bitbylaw_pipeline.orchestration.pass_times import conclude_pass
+from bitbylaw_pipeline.inbox.pass_times import conclude_pass
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.pair_pass import PairPass
 from bitbylaw_pipeline.sync.two_way_pairs import Pair

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
 from bitbylaw_pipeline.cli.espocrm_facts import read_definitions
-from bitbylaw_pipeline.cli.espocrm_model import check_model, existing_types
+from bitbylaw_pipeline.cli.espocrm_model import FieldNeed, check_model, existing_types, missing_fields
 from bitbylaw_pipeline.cli.findings import Finding, print_findings
 from bitbylaw_pipeline.cli.problems import Problem
 from bitbylaw_pipeline.cli.screen import OK, WRONG, screen, table
@@ -29,6 +30,7 @@ class Setup:
 
     model: Sequence[Finding]
     changes: Sequence[Change]
+    missing: Sequence[FieldNeed] = ()
 
 
 @click.command("setup-espocrm")
@@ -52,6 +54,9 @@ def setup_espocrm(is_applied: bool) -> None:
     if missing:
         screen().print("\n[bold]To be made by hand in EspoCRM[/] (Administration > Entity Manager)")
         print_findings(missing)
+    if done.missing:
+        screen().print()
+        screen().print(_fields_table(done.missing))
     if any(finding.level == WRONG for finding in missing):
         raise Problem("EspoCRM lacks something that the flows need; see above.")
 
@@ -67,7 +72,7 @@ async def set_up(settings: Settings, database: Database, *, apply: bool) -> Setu
         if apply:
             for change in changes:
                 await _make(change, espocrm, database)
-        return Setup(check_model(settings, definitions), changes)
+        return Setup(check_model(settings, definitions), changes, missing_fields(settings, definitions))
     finally:
         await espocrm.aclose()
 
@@ -128,6 +133,19 @@ _WORDS = {
     "remember": ("secret stored", "secret to be stored"),
     "remove": ("removed, it was a double", "to be removed: it is a double"),
 }
+
+
+def _fields_table(needs: Sequence[FieldNeed]) -> Any:
+    """What to enter in Entity Manager, a line for each field."""
+    rows = [
+        (
+            need.entity_type, need.field, need.types[0], need.least_length or "",
+            ", ".join(need.options), need.purpose,
+        )
+        for need in needs
+    ]  # fmt: skip
+    columns = ("entity type", "field", "type", "#least length", "options", "for")
+    return table("Fields to be made", columns, rows)
 
 
 def _print_changes(changes: Sequence[Change], *, is_applied: bool) -> None:

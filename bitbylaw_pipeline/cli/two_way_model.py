@@ -75,6 +75,23 @@ def described_types(settings: Settings) -> tuple[TwoWayType, TwoWayType]:
     )
 
 
+def two_way_fields(settings: Settings) -> list[tuple[str, str, tuple[str, ...], str]]:
+    """(entity type, attribute, (type as a person enters it,), purpose) of every field; none without Advoware."""
+    if not settings.has_advoware:
+        return []
+    return [
+        (kind.entity_type, attribute, (_TYPES.get(name, "varchar"),), purpose)
+        for kind in described_types(settings)
+        for names, purpose in (
+            (kind.needed, "kept equal with Advoware; nothing works without it"),
+            (kind.synced, "kept equal with Advoware"),
+            (kind.noted, "what was synced last"),
+            ({"key": kind.key_field}, "by which a record that we made is found again"),
+        )
+        for name, attribute in names.items()
+    ]
+
+
 def check_two_way(settings: Settings, definitions: Mapping[str, Mapping[str, Any] | None]) -> list[Finding]:
     """Missing types, and missing or read-only fields with what that costs; nothing where Advoware is not configured."""
     if not settings.has_advoware:
@@ -93,6 +110,33 @@ def check_two_way(settings: Settings, definitions: Mapping[str, Mapping[str, Any
         else:
             found += _check_fields(kind, definition)
     return found
+
+
+def check_matters(settings: Settings, definitions: Mapping[str, Mapping[str, Any] | None]) -> list[Finding]:
+    """Whether matters have the fields by which they are linked with Advoware's Akten; nothing without Advoware."""
+    found: list[Finding] = []
+    for matter in settings.akten_matters if settings.has_advoware else ():
+        definition = definitions.get(matter.entity_type)
+        if definition is None:
+            continue
+        names = (matter.number_field, matter.akte_id_field)
+        missing = [name for name in names if field_of(definition, name) is None]
+        if missing:
+            found.append(
+                odd(
+                    AREA,
+                    f"{matter.entity_type} lacks {', '.join(missing)}: {_COSTS[len(missing)]}.",
+                    f"create {' and '.join(missing)} in {WHERE} as integer (int), or name the firm's own fields in "
+                    "AKTEN_MATTERS.",
+                )
+            )
+    return found
+
+
+_COSTS = {
+    1: "its matters and Advoware's Akten find each other by the other number alone",
+    2: "its matters are not linked with Advoware's Akten",
+}
 
 
 def _check_fields(kind: TwoWayType, definition: Mapping[str, Any]) -> Iterator[Finding]:

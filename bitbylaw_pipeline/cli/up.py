@@ -17,7 +17,7 @@ from bitbylaw_pipeline.cli.programs import Programs
 from bitbylaw_pipeline.cli.screen import screen
 from bitbylaw_pipeline.cli.services import Services
 from bitbylaw_pipeline.cli.state import load_settings, open_own_state
-from bitbylaw_pipeline.cli.status import EGRESS_IN_WORDS
+from bitbylaw_pipeline.inbox.overview import EGRESS_IN_WORDS
 from bitbylaw_pipeline.wiring import REQUIRED
 
 

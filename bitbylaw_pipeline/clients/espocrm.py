@@ -30,6 +30,8 @@ class AppUser:
     id: str
     server_version: str | None
     rights: Mapping[str, Mapping[str, str]]
+    has_webhooks: bool = True
+    """False where the role has not the scope Webhook."""
 
     def may(self, action: str, entity_type: str) -> bool:
         """True if the role allows it for every record of that type.
@@ -87,7 +89,13 @@ class EspoCrm(Records, Attachments, Webhooks):
             if isinstance(row, dict)
         }
         version = settings.get("version")
-        return AppUser(str(user.get("id") or ""), version if isinstance(version, str) else None, rights)
+        return AppUser(
+            str(user.get("id") or ""),
+            version if isinstance(version, str) else None,
+            rights,
+            # A right without levels: true or false.
+            bool(_mapping(acl.get("table")).get("Webhook", True)),
+        )
 
     async def probe(self) -> None:
         """One cheap read that any working EspoCRM answers; raises what the client raises."""

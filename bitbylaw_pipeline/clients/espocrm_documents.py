@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from bitbylaw_pipeline.clients.espocrm import EspoCrm
@@ -110,6 +110,29 @@ class DocumentRecords:
         )
         return self._owner(owner.key, record)
 
+    async def iterate_documents(self) -> AsyncIterator[list[Document]]:
+        """Every document that we may see, page by page, without its owners; for comparing, not for a pass.
+
+        Raises Permanent("field_missing") where a field of the settings does not come.
+        """
+        names = self._fields
+        read = [f"{names.file}Id", names.file_id, names.collections, names.synced_hash, names.status]
+        read += [names.md5, names.sha256, *((names.excluded,) if names.excluded else ())]
+        async for rows in self.espocrm.iterate_records(names.entity_type, select=("id", *read)):
+            yield [self._document(row, frozenset()) for row in rows]
+
+    async def iterate_owners(self, entity_type: str) -> AsyncIterator[list[Owner]]:
+        """Every owner of that type that we may see, page by page, with its collection and permission."""
+        of_type = self._owners[entity_type]
+        permission = (
+            of_type.permission_field,
+            of_type.permission_reference_field,
+            of_type.permission_date_field,
+        )
+        read = ("id", of_type.collection_field, *(name for name in permission if name))
+        async for rows in self.espocrm.iterate_records(entity_type, select=read):
+            yield [self._owner(OwnerKey(entity_type, row["id"]), row) for row in rows]
+
     async def documents_of(self, key: OwnerKey) -> list[str]:
         """The ids of all documents linked to the owner; NotFound once it is deleted."""
         rows = await self.espocrm.list_linked(key.entity_type, key.id, self._owner_type(key).link)
@@ -176,6 +199,11 @@ class DocumentRecords:
         def optional(name: str | None) -> Any:
             return record.get(name) if name else None
 
+        permission = {
+            "permission_field": owner_type.permission_field,
+            "permission_reference_field": owner_type.permission_reference_field,
+            "permission_date_field": owner_type.permission_date_field,
+        }
         return Owner(
             key=key,
             collection_id=_text(self._field(record, owner_type.collection_field, key.entity_type)),
@@ -183,6 +211,7 @@ class DocumentRecords:
             is_permitted_by_field=optional(owner_type.permission_field) is True,
             permission_reference=_text(optional(owner_type.permission_reference_field)),
             permission_date=_text(optional(owner_type.permission_date_field)),
+            missing_fields=tuple(name or role for role, name in permission.items() if name not in record),
         )
 
     def _owner_type(self, key: OwnerKey) -> OwnerType:

@@ -110,6 +110,17 @@ class Google:
         """Asks for a new token, for `doctor`: raises what is wrong with the key, the delegation, the scope or the user."""
         await self._tokens.check(user, scope)
 
+    async def server_time(self) -> float | None:
+        """Google's clock in UTC epoch seconds, by the Date of an answer that needs no token."""
+        answer = await self._api.call(
+            "GET",
+            "/calendars/primary/events",
+            operation="server_time",
+            params={"maxResults": "1"},
+            ok=(200, 401, 403),
+        )
+        return answer.server_time()
+
     async def probe(self) -> None:
         """Whether Google answers and takes our key. One employee's own refusal is no failure."""
         await self._tokens.probe()

@@ -34,6 +34,9 @@ class KeyReport:
     files_team: str | None
     management_team: str | None
     problems: tuple[str, ...]
+    files_rights: tuple[str, ...] = ()
+    management_rights: tuple[str, ...] = ()
+    """The rights as xAI lists them (`acls`); empty where it lists none."""
 
 
 class Xai(Files, Collections, Members):
@@ -134,7 +137,9 @@ class Xai(Files, Collections, Members):
             problems.append(
                 "XAI_API_KEY and XAI_MANAGEMENT_KEY belong to different teams: files would not be found in collections."
             )
-        return KeyReport(files_team, management_team, tuple(problems))
+        return KeyReport(
+            files_team, management_team, tuple(problems), _texts(ours.get("acls")), _texts(theirs.get("acls"))
+        )
 
     async def probe_files(self) -> None:
         """One cheap read on the files host; raises what the client raises."""
@@ -186,6 +191,10 @@ class Xai(Files, Collections, Members):
         if stored.size not in (0, upload.size):  # 0: this route's answer need not say it
             raise answer.nonsense(f"{stored.size} bytes of {upload.size}")
         return StoredFile(stored.file_id, upload.size, stored.sha256, collection_id)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def _form(fields: list[tuple[str, str]], part: str, upload: SpooledUpload, system: System) -> Multipart:

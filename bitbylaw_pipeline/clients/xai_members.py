@@ -59,6 +59,15 @@ class Members:
             return None
         return member(answer.mapping())
 
+    async def reindex(self, collection_id: str, file_id: str) -> None:
+        """Lets a file of a collection be read and indexed anew; NotFound if it is not in (`facts/xai.md` 3.7)."""
+        await self.management.call(
+            "PATCH",
+            self._member_path(collection_id, file_id),
+            operation="reindex",
+            subject=f"{collection_id} {file_id}",
+        )
+
     async def members(self, collection_id: str) -> AsyncIterator[list[Member]]:
         """Every file in the collection, page by page, oldest first; NotFound if the collection is gone."""
         checked_id(collection_id, "collection", self.management.name)

@@ -5,7 +5,11 @@ import dagster as dg
 from bitbylaw_pipeline.defs.collections import collection_ids
 from bitbylaw_pipeline.defs.espocrm import DOKUMENTE
 from bitbylaw_pipeline.orchestration.asset_facts import OWNERS, describe_tags
-from bitbylaw_pipeline.orchestration.document_checks import egress_check, failed_indexing_check
+from bitbylaw_pipeline.orchestration.document_checks import (
+    egress_check,
+    failed_indexing_check,
+    permission_check,
+)
 from bitbylaw_pipeline.orchestration.feed_sensor import build_feed_sensor
 from bitbylaw_pipeline.orchestration.indexing_sensor import build_indexing_sensor
 from bitbylaw_pipeline.orchestration.queue_checks import oldest_waiting_check, parked_check
@@ -66,5 +70,6 @@ checks = (
     oldest_waiting_check(COLLECTION_DOCUMENTS, stream.name),
     failed_indexing_check(COLLECTION_DOCUMENTS),
     egress_check(FILES),
+    permission_check(FILES),
 )
 document_checks = build_asset_checks("document_checks", checks)

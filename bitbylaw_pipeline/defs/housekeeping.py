@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from pydantic import Field
 
 from bitbylaw_pipeline.defs import (
+    advoware_drift,
     advoware_pass,
     collections,
     documents,
@@ -15,35 +15,45 @@ from bitbylaw_pipeline.defs import (
 )
 from bitbylaw_pipeline.inbox.retention import delete_older
 from bitbylaw_pipeline.orchestration.backend import Backend
-from bitbylaw_pipeline.orchestration.run_retention import delete_old_runs
+from bitbylaw_pipeline.orchestration.event_retention import purge_runless_events
+from bitbylaw_pipeline.orchestration.run_retention import delete_old_output, delete_old_runs, purge_old_ticks
 
 STREAMS = (collections.stream, documents.stream, *advoware_pass.STREAMS, termine.stream)
 ASSETS = (
     *(key for stream in STREAMS for key in stream.asset_keys),
     reconciliation.drift.key,
     advoware_pass.PASS,
+    advoware_drift.DRIFT,
     termine_audit.AUDIT,
 )
 
 
-class RetentionConfig(dg.Config):
-    """How long what is kept, in days."""
-
-    run_days: int = Field(default=30, ge=1, description="Runs, except those that something still rests on.")
-    inbox_days: int = Field(default=90, ge=1, description="Events of the inbox, and settled intents.")
-    audit_days: int = Field(default=1095, ge=1, description="Who wrote what to Advoware through the proxy.")
-
-
-@dg.op(description="Deletes old runs and old rows of the inbox.")
-def delete_what_is_old(context: dg.OpExecutionContext, config: RetentionConfig, backend: Backend) -> None:
-    """Open work, unsettled intents and the egress register stay whatever their age."""
-    before = datetime.now(UTC) - timedelta(days=config.run_days)
-    runs = delete_old_runs(context.instance, ASSETS, [stream.name for stream in STREAMS], before)
-    tombstone_days = backend.settings().sync_tombstone_days
-    rows = delete_older(
-        backend.database(), config.inbox_days, tombstone_days=tombstone_days, audit_days=config.audit_days
+@dg.op(description="Deletes old runs, their output, ticks, and old rows of the inbox.")
+def delete_what_is_old(context: dg.OpExecutionContext, backend: Backend) -> None:
+    """Each by its own RETENTION_… setting. Open work, unsettled intents, the egress register and proofs of erasures stay."""
+    settings = backend.settings()
+    now = datetime.now(UTC)
+    streams = [stream.name for stream in STREAMS]
+    runs = delete_old_runs(
+        context.instance, ASSETS, streams, now - timedelta(days=settings.retention_run_days)
     )
-    told = {"runs_deleted": runs.deleted, "runs_kept": runs.kept, **rows}
+    events = purge_runless_events(context.instance, now - timedelta(days=settings.retention_run_days))
+    outputs = delete_old_output(context.instance, now - timedelta(days=settings.retention_log_days))
+    ticks = purge_old_ticks(context.instance, now - timedelta(days=settings.retention_tick_days))
+    rows = delete_older(
+        backend.database(),
+        settings.retention_inbox_days,
+        tombstone_days=settings.sync_tombstone_days,
+        audit_days=settings.retention_audit_days,
+    )
+    told = {
+        "runs_deleted": runs.deleted,
+        "runs_kept": runs.kept,
+        "events_of_no_run": events,
+        "runs_without_output": outputs,
+        "instigators_purged": ticks,
+        **rows,
+    }
     context.add_output_metadata({name: dg.MetadataValue.int(count) for name, count in told.items()})
 
 

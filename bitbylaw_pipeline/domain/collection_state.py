@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MUST_SEARCH = "must_search"
+"""A status: there may be more than one collection of the owner's, so they are looked for by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:

@@ -88,6 +88,8 @@ class Owner:
     is_permitted_by_field: bool = False
     permission_reference: str | None = None
     permission_date: str | None = None
+    missing_fields: tuple[str, ...] = ()
+    """Those of the permission's fields that EspoCRM does not show us: not made, hidden by our role, or not named."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ CLEAN = "clean"
 """Everything agreed at the end of a pass."""
 PARTIAL = "partial"
 """A pass began to write and did not come to its end: `collections` then says where the file MAY be."""
+EXCLUDED = "excluded"
+"""As clean, of a document that a person keeps in the firm: what is at xAI of it is there without permission."""
+STOPPED = "stopped"
+"""As clean, but the kill switch kept back what was to leave; wanted again once it is lifted."""
 
 
 @dataclass(frozen=True, slots=True)

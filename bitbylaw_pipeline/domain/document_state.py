@@ -7,20 +7,26 @@ from enum import StrEnum
 
 
 class IndexStatus(StrEnum):
-    """How far xAI is with reading a file; `NONE` where there is nothing to read."""
+    """How far xAI is with reading a file; `NONE` where there is nothing to read, `REDO` where it is to begin anew."""
 
     NONE = "none"
     PENDING = "pending"
     PROCESSED = "processed"
     FAILED = "failed"
+    REDO = "redo"
 
 
 @dataclass(frozen=True, slots=True)
 class DoomedFile:
-    """A file of an older version that is still to be unlinked from these collections and then deleted."""
+    """A file of an older version that is still to be unlinked from these collections and then deleted.
+
+    `is_stray` marks one that never was a version (left by an unclear upload, or with other bytes than ours): it goes
+    even where older versions are kept.
+    """
 
     file_id: str
     collections: tuple[str, ...] = ()
+    is_stray: bool = False
 
 
 @dataclass(frozen=True, slots=True)

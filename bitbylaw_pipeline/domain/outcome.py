@@ -34,5 +34,7 @@ class Outcome:
     assets: tuple[str, ...] = ()
     again_in: float | None = None
     """Seconds after which another pass is due although nothing will have come in (indexing to be looked at)."""
+    others: tuple[Outcome, ...] = ()
+    """What other keys of the stream came to in the same pass (a pass over a whole pair); recorded like their own."""
     warning: str | None = None
     """A standing problem that is not an error, as one sentence (a file that xAI could not index)."""

@@ -9,12 +9,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.inbox import work_queue
-from bitbylaw_pipeline.inbox.schema import calendar_pass
+from bitbylaw_pipeline.inbox.schema import IS_OPEN, IS_PARKED, calendar_pass, work
 
 STREAM = "termine"
 """The stream of the work queue whose keys are Kürzel."""
@@ -105,6 +105,16 @@ def everybody(connection: Connection) -> list[str]:
     return list(
         connection.execute(select(calendar_pass.c.kuerzel).order_by(calendar_pass.c.kuerzel)).scalars()
     )
+
+
+def wanted_since(connection: Connection) -> dict[str, float]:
+    """By Kürzel, since when a pass has been wanted that has not been made."""
+    # Each by its own index: the finished rows are many.
+    waiting = [
+        select(work.c.key, work.c.wanted_at).where(work.c.stream == STREAM, state)
+        for state in (IS_OPEN, IS_PARKED)
+    ]
+    return {row.key: row.wanted_at for row in connection.execute(union_all(*waiting))}
 
 
 def want_passes(

@@ -166,7 +166,10 @@ def iterate(connection: Connection, page: int = 1000) -> Iterator[DocumentState]
 
 
 def _write(state: DocumentState) -> dict[str, Any]:
-    doomed = [{"file_id": file.file_id, "collections": file.collections} for file in state.doomed]
+    doomed = [
+        {"file_id": file.file_id, "collections": file.collections, "is_stray": file.is_stray}
+        for file in state.doomed
+    ]
     return {
         "document_id": state.document_id,
         "attachment_id": state.attachment_id,
@@ -199,7 +202,9 @@ def _read(row: Row[Any]) -> DocumentState:
         owners=tuple(json.loads(row.owners)),
         status=row.status,
         doomed=tuple(
-            DoomedFile(file["file_id"], tuple(file["collections"])) for file in json.loads(row.doomed)
+            # Rows of an earlier version do not say whether it is a stray.
+            DoomedFile(file["file_id"], tuple(file["collections"]), file.get("is_stray", False))
+            for file in json.loads(row.doomed)
         ),
         index_status=IndexStatus(row.index_status),
         index_check_at=row.index_check_at,

@@ -1,8 +1,9 @@
 """The register of what left the firm: appended before each upload, never changed.
 
 Each row's hash covers the row and the hash before it, so a changed, removed or inserted row breaks the chain. Ids
-and file hashes stand in it as HMACs under a random key per matter: destroying that key makes the matter's rows
-unreadable for good (the client's right to erasure), and the chain stays whole.
+(the collection's in the column `collection_id`, too) and file hashes stand in it as HMACs under a random key per
+matter: destroying that key makes the matter's rows unreadable for good (the client's right to erasure), and the chain
+stays whole. Rows of an older version hold the collection's id itself; the chain covers them alike.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class EgressEntry:
-    """A file that is about to leave: `matter` is its owner's key, `ground` the rule that permits it."""
+    """A file that is about to leave: `matter` is its owner's key, `ground` the judged permission's."""
 
     document_id: str
     matter: str
@@ -42,7 +43,7 @@ class EgressEntry:
 
 @dataclass(frozen=True, slots=True)
 class EgressRow:
-    """A row of the register; `at` is UTC epoch seconds."""
+    """A row of the register; `at` is UTC epoch seconds. What `ground` says after a colon is an HMAC as well."""
 
     seq: int
     at: float
@@ -94,6 +95,16 @@ _PAGE = Prepared(
 _OF_MATTER = Prepared(
     select(egress).where(egress.c.matter_hmac == bindparam("of_hmac", type_=TEXT)).order_by(egress.c.seq)
 )
+_LATEST = Prepared(
+    select(egress)
+    .where(egress.c.at >= bindparam("since", type_=DOUBLE))
+    .order_by(egress.c.seq.desc())
+    .limit(bindparam("at_most"))
+)
+_ALL_KEYS = Prepared(select(matter_key.c.key))
+_OF_DOCUMENTS = Prepared(
+    select(egress).where(egress.c.document_hmac.in_(select(_digests.c.value))).order_by(egress.c.seq)
+)
 
 
 def append(connection: Connection, now: float, cipher: Cipher, entries: Sequence[EgressEntry]) -> list[int]:
@@ -119,31 +130,54 @@ def append(connection: Connection, now: float, cipher: Cipher, entries: Sequence
     return [row["seq"] for row in rows]
 
 
-def verify(connection: Connection) -> int | None:
+def verify(connection: Connection, known: tuple[int, str] | None = None) -> int | None:
     """The number of the first row that is missing or does not fit the chain, None if all is whole.
 
     Finds what was changed, removed, inserted, or cut off the end. Somebody who rewrites every later row and the head
-    as well is found only by comparing `head` with a copy kept elsewhere.
+    as well is found by `known`, an earlier `head` that was kept elsewhere: the row of that number must still have that
+    hash, and where it has not, it or one before it was rewritten.
     """
-    seq, previous = 0, CHAIN_START
-    after = FIRST_POSSIBLE_SEQ
-    while rows := _PAGE(connection, {"after": after}).all():
-        for fields in rows:
-            row = EgressRow(*fields)
+    seq, previous, after = 0, CHAIN_START, FIRST_POSSIBLE_SEQ
+    while True:
+        for row in rows_after(connection, after):
             if row.seq != seq + 1 or row.previous_hash != previous or row.row_hash != _hash(asdict(row)):
                 return seq + 1
             seq, previous = row.seq, row.row_hash
-        after = seq
-    end = _HEAD(connection, {}).one()
-    if end.seq != seq:
-        return int(min(end.seq, seq)) + 1
-    return None if end.row_hash == previous else seq
+            if known is not None and known[0] == seq and known[1] != row.row_hash:
+                return seq
+        end = _HEAD(connection, {}).one_or_none()
+        if end is not None and end.seq > seq and after < seq:
+            after = seq  # appended since the last page was read
+            continue
+        break
+    if end is None or end.seq != seq:
+        return min(seq, seq if end is None else int(end.seq)) + 1
+    if end.row_hash != previous:
+        return seq
+    if known is not None and (known[0] > seq or (known[0] == 0 and known[1] != CHAIN_START)):
+        return seq + 1
+    return None
+
+
+def rows_after(connection: Connection, seq: int = FIRST_POSSIBLE_SEQ) -> Iterator[EgressRow]:
+    """Every row with a higher number, in order, page by page: memory does not grow with the register."""
+    while rows := _PAGE(connection, {"after": seq}).all():
+        for fields in rows:
+            yield EgressRow(*fields)
+        seq = rows[-1].seq
+
+
+def latest(connection: Connection, since: float, limit: int) -> list[EgressRow]:
+    """The last rows, at most so many, of those since a time (UTC epoch seconds); in their order."""
+    found = [EgressRow(*fields) for fields in _LATEST(connection, {"since": since, "at_most": limit})]
+    return found[::-1]
 
 
 def head(connection: Connection) -> tuple[int, str]:
     """The last row's number and hash: who keeps a copy of them elsewhere can prove that nothing was rewritten."""
-    seq, row_hash = _HEAD(connection, {}).one()
-    return seq, row_hash
+    end = _HEAD(connection, {}).one_or_none()
+    # Nobody but a tamperer takes the row away; `verify` then says so.
+    return (0, CHAIN_START) if end is None else (end.seq, end.row_hash)
 
 
 def rows_of(
@@ -158,6 +192,13 @@ def rows_of(
         return rows
     wanted = _hmac(key, document_id)
     return [row for row in rows if row.document_hmac == wanted]
+
+
+def rows_of_document(connection: Connection, cipher: Cipher, document_id: str) -> list[EgressRow]:
+    """A document's rows over all matters whose key there is."""
+    keys = [bytes.fromhex(cipher.decrypt(key)) for key in _ALL_KEYS(connection, {}).scalars()]
+    digests = to_json(_hmac(key, document_id) for key in keys)
+    return [EgressRow(*fields) for fields in _OF_DOCUMENTS(connection, {"digests": digests})]
 
 
 def destroy_key(connection: Connection, matter: str) -> bool:
@@ -179,10 +220,16 @@ def _row(seq: int, now: float, entry: EgressEntry, key: bytes, previous: str) ->
         "matter_hmac": _hmac(key, entry.matter),
         "file_hmac": _hmac(key, entry.sha256),
         "system": entry.system,
-        "collection_id": entry.collection_id,
-        "ground": entry.ground,
+        "collection_id": _hmac(key, entry.collection_id),
+        "ground": _ground(key, entry.ground),
         "previous_hash": previous,
     }
+
+
+def _ground(key: bytes, ground: str) -> str:
+    """The rule, and what it went by only to be recognised: a reference that names a person can be guessed."""
+    rule, colon, digest = ground.partition(":")
+    return f"{rule}:{_hmac(key, digest)[:16]}" if colon else rule
 
 
 def _hash(row: Mapping[str, Any]) -> str:

@@ -11,6 +11,9 @@ from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT
 from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import outage
 
+REFUSED = "refuses our key"
+"""The reason of an outage that a person has to end: the others pass by themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:

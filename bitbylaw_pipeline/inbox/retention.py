@@ -11,7 +11,7 @@ from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.json_rows import DOUBLE
 from bitbylaw_pipeline.inbox.person_tasks import ASKED
 from bitbylaw_pipeline.inbox.prepared import Prepared
-from bitbylaw_pipeline.inbox.schema import inbox_event, intent, proxy_audit
+from bitbylaw_pipeline.inbox.schema import alert, inbox_event, intent, proxy_audit
 
 PORTION = 5_000
 SECONDS_PER_DAY = 86_400.0
@@ -37,8 +37,7 @@ _OLD_INTENTS = Prepared(
         )
     )
 )
-
-
+_OLD_ALERTS = Prepared(delete(alert).where(alert.c.ended_at < _BEFORE))
 _OLD_AUDIT = Prepared(
     delete(proxy_audit).where(
         proxy_audit.c.id.in_(select(proxy_audit.c.id).where(proxy_audit.c.at < _BEFORE).limit(PORTION))
@@ -49,7 +48,7 @@ _OLD_AUDIT = Prepared(
 def delete_older(
     database: Database, days: float, *, tombstone_days: float, audit_days: float
 ) -> dict[str, int]:
-    """Deletes inbox events and settled intents older than `days`; returns the count of each kind.
+    """Deletes inbox events, settled intents and alerts that ended before `days`; returns the count of each kind.
 
     Open work does not depend on its events, and unsettled intents stay whatever their age. Of the two-way sync goes what
     is older than `tombstone_days`: tombstones, archived values, the values in conflicts, the write log; of the proxy's
@@ -58,6 +57,7 @@ def delete_older(
     return {
         "inbox_event": _in_portions(database, days, lambda c, given: _OLD_EVENTS(c, given).rowcount),
         "intent": _in_portions(database, days, lambda c, given: _OLD_INTENTS(c, given).rowcount),
+        "alert": _in_portions(database, days, lambda c, given: _OLD_ALERTS(c, given).rowcount),
         "proxy_audit": _in_portions(database, audit_days, lambda c, given: _OLD_AUDIT(c, given).rowcount),
         "sync_tombstone": _in_portions(database, tombstone_days, two_way_retention.delete_tombstones),
         "sync_archive": _in_portions(database, tombstone_days, two_way_retention.clear_links),

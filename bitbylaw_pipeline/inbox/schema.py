@@ -452,3 +452,48 @@ calendar_channel = Table(
     Column("address_hash", Text, nullable=False),
     Column("expires_at", Double, nullable=False),
 )
+
+# One row per flow: what the last reconciliation that came to its end found (`counts`: kind -> rows, `listed`: list -> rows),
+# how much of it was put into the queue and how much waits for an approval; and the last that failed.
+reconciliation = Table(
+    "reconciliation",
+    metadata,
+    Column("flow", Text, primary_key=True),
+    Column("begun_at", Double),
+    Column("ended_at", Double),
+    Column("listed", Text, nullable=False),
+    Column("counts", Text, nullable=False),
+    Column("wanted", BigInteger, nullable=False),
+    Column("withheld", BigInteger, nullable=False),
+    Column("failed_at", Double),
+    Column("failed_with", Text),
+    Column("failed_why", Text),
+)
+
+# One row per erasure: that it was done, when, and what was verified; the subject stands in it as a keyed digest.
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject_digest", Text, nullable=False),
+    Column("proof", Text, nullable=False),
+    Index("ix_erasure_at", "at"),
+)
+
+# What a person has to be told about: how large it was when it was last told (`told`: "size"), and for each channel when it
+# was told there (UTC epoch seconds) and how large it was then.
+alert = Table(
+    "alert",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("says", Text, nullable=False),
+    Column("advice", Text, nullable=False),
+    Column("link", Text),
+    Column("first_at", Double, nullable=False),
+    Column("last_at", Double, nullable=False),
+    Column("told", Text, nullable=False),
+    Column("ended_at", Double),
+)

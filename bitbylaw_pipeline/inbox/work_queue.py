@@ -24,6 +24,8 @@ from bitbylaw_pipeline.inbox.schema import IS_PARKED, work
 EVENT_PRIORITY = 0
 SWEEP_PRIORITY = 1
 ERROR_LENGTH = 500
+DROPPED = "dropped"
+"""The reason of a row that a person gave up; the next want takes it away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,12 @@ def complete(
     rows = _rows(claims, again or {})
     if not rows:
         return 0
-    return statements.COMPLETE(connection, {"claims": to_json(rows), "at_now": now}).rowcount
+    counted = statements.COMPLETE(connection, {"claims": to_json(rows), "at_now": now}).rowcount
+    if counted:
+        for stream in {row["stream"] for row in rows}:
+            given = {"with_name": statements.SUCCESS + stream, "with_value": str(now), "at_now": now}
+            statements.NOTE_SUCCESS(connection, given)
+    return counted
 
 
 def retry(
@@ -203,17 +210,30 @@ def next_due(connection: Connection, now: float, stream: str) -> float | None:
 
 
 def summary(connection: Connection, now: float) -> dict[str, StreamSummary]:
-    """What is open and parked, per stream; a stream with nothing open is not in it."""
-    return {
+    """What is open and parked, per stream; a stream with nothing open or parked is not in it."""
+    parked_ones = {row.stream: row.parked for row in statements.PARKED_COUNT(connection, {})}
+    found = {
         row.stream: StreamSummary(
             row.waiting,
             row.leased,
             row.delayed,
-            row.parked,
+            parked_ones.get(row.stream, 0),
             None if row.oldest is None else max(0.0, now - row.oldest),
         )
         for row in statements.SUMMARY(connection, {"at_now": now})
     }
+    return {stream: StreamSummary(0, 0, 0, count, None) for stream, count in parked_ones.items()} | found
+
+
+def last_successes(connection: Connection) -> dict[str, float]:
+    """When anything of each stream was last completed, to the second, in UTC epoch seconds."""
+    rows = statements.LAST_SUCCESSES(connection, {})
+    return {row.name.removeprefix(statements.SUCCESS): row.set_at for row in rows}
+
+
+def oldest_unfinished(connection: Connection, now: float) -> dict[str, float]:
+    """Since when, per stream, the oldest has been wanted that is ready, in work, or waits because it failed."""
+    return {row.stream: row.oldest for row in statements.OLDEST_UNFINISHED(connection, {"at_now": now})}
 
 
 def get(connection: Connection, stream: str, key: str) -> WorkRow | None:
@@ -250,6 +270,12 @@ def replay(
     statement = update(work).where(*_parked_filter(stream, reason, key))
     fresh = {"parked_at": None, "park_reason": None, "attempts": 0, "not_before": now, "updated_at": now}
     return connection.execute(statement.values(fresh)).rowcount
+
+
+def drop(connection: Connection, now: float, row: WorkRow) -> bool:
+    """Gives a parked row up: not wanted until its next event. False if it is not parked, or was wanted anew, by now."""
+    given = {"in_stream": row.stream, "with_key": row.key, "seen": row.wanted, "at_now": now}
+    return statements.DROP(connection, given).rowcount == 1
 
 
 def _parked_filter(stream: str | None, reason: str | None, key: str | None) -> list[ColumnElement[bool]]:

@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.inbox.json_rows import BIGINT, DOUBLE, TEXT, rows_parameter, texts_parameter
 from bitbylaw_pipeline.inbox.prepared import Prepared
-from bitbylaw_pipeline.inbox.schema import IS_OPEN, work
+from bitbylaw_pipeline.inbox.schema import IS_OPEN, IS_PARKED, flag, work
 
 INTEGER = work.c.priority.type
 NOTHING = null()
@@ -182,16 +182,61 @@ NEXT_DUE = Prepared(
         func.min(case((work.c.lease_until > work.c.not_before, work.c.lease_until), else_=work.c.not_before))
     ).where(IN_STREAM, IS_OPEN)
 )
+# The open and the parked ones each by their own index: read together, a hundred thousand finished rows took 0.1 s.
 SUMMARY = Prepared(
     select(
         work.c.stream,
         func.count().filter(IS_READY).label("waiting"),
-        func.count().filter(and_(IS_OPEN, IS_LEASED)).label("leased"),
-        func.count().filter(and_(IS_OPEN, IS_UNLEASED, work.c.not_before > NOW)).label("delayed"),
-        func.count().filter(work.c.parked_at.is_not(None)).label("parked"),
+        func.count().filter(IS_LEASED).label("leased"),
+        func.count().filter(and_(IS_UNLEASED, work.c.not_before > NOW)).label("delayed"),
         func.min(work.c.wanted_at).filter(IS_READY).label("oldest"),
     )
-    .where(_is_pending)
+    .where(IS_OPEN)
+    .group_by(work.c.stream)
+)
+PARKED_COUNT = Prepared(
+    select(work.c.stream, func.count().label("parked")).where(IS_PARKED).group_by(work.c.stream)
+)
+# What waits for a time of its own choice is in nobody's way; what waits because it failed is.
+OLDEST_UNFINISHED = Prepared(
+    select(work.c.stream, func.min(work.c.wanted_at).label("oldest"))
+    .where(IS_OPEN, or_(work.c.not_before <= NOW, work.c.last_error.is_not(None)))
     .group_by(work.c.stream)
 )
 GET = Prepared(select(work).where(IN_STREAM, work.c.key == bindparam("with_key", type_=TEXT)))
+
+# The newest `updated_at` of a finished row would be the same, but no index leads there: 0.05 s over 100,000 rows. Once a
+# second at most, or the row would be written with every document.
+SUCCESS = "succeeded:"
+_noted = insert(flag).values(
+    name=bindparam("with_name", type_=TEXT), value=bindparam("with_value", type_=TEXT), set_at=NOW
+)
+NOTE_SUCCESS = Prepared(
+    _noted.on_conflict_do_update(
+        index_elements=[flag.c.name],
+        set_={"value": _noted.excluded.value, "set_at": _noted.excluded.set_at},
+        where=flag.c.set_at + 1 <= _noted.excluded.set_at,
+    )
+)
+LAST_SUCCESSES = Prepared(
+    select(flag.c.name, flag.c.set_at).where(
+        func.substr(flag.c.name, 1, len(SUCCESS)) == literal_column(f"'{SUCCESS}'")
+    )
+)
+# Wanted no more, and not as if it had been synced: the reason says so until the next event.
+DROP = Prepared(
+    update(work)
+    .where(
+        IN_STREAM,
+        work.c.key == bindparam("with_key", type_=TEXT),
+        IS_PARKED,
+        work.c.wanted == bindparam("seen", type_=BIGINT),
+    )
+    .values(
+        done=work.c.wanted,
+        parked_at=NOTHING,
+        park_reason=literal_column("'dropped'"),
+        attempts=0,
+        updated_at=NOW,
+    )
+)

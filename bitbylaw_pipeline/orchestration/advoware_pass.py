@@ -10,11 +10,11 @@ import structlog
 from pydantic import Field
 
 from bitbylaw_pipeline.domain.errors import SyncError
+from bitbylaw_pipeline.inbox.pass_times import await_pass, conclude_pass
 from bitbylaw_pipeline.logs import bound
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.dagster_storage import keep_connections
 from bitbylaw_pipeline.orchestration.interruption import run_until_stopped, unless_stopped
-from bitbylaw_pipeline.orchestration.pass_times import conclude_pass
 from bitbylaw_pipeline.orchestration.recorder import EventRecorder
 from bitbylaw_pipeline.orchestration.run_log import batch_run_log
 from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE, StreamAssets
@@ -92,6 +92,7 @@ async def _pass_over(
     stop: asyncio.Event,
 ) -> None:
     name = stream.name
+    await runtime.database.run(lambda conn: await_pass(conn, runtime.database.now(conn), name))
     if not await runtime.outage_watch.may_call(stream.systems):
         told.stopped[name] = (
             "EspoCRM or Advoware is down and is left alone for a while (see bitbylaw status)."

@@ -1,9 +1,11 @@
 """Checks on documents: which of them xAI could not read, and whether anything may leave the firm at all."""
 
+from collections import Counter
+
 import dagster as dg
 
 from bitbylaw_pipeline.domain.egress import EgressRule
-from bitbylaw_pipeline.inbox import batches, document_states
+from bitbylaw_pipeline.inbox import document_states, egress_switch, remaining
 from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
 
 
@@ -27,10 +29,10 @@ def egress_check(asset: dg.AssetKey) -> StandingCheck:
     """Says plainly whether documents may leave the firm: off is the default, and the usual reason for nothing happening."""
 
     def look(moment: Moment) -> Finding:
-        if batches.get_flag(moment.conn, batches.EGRESS_STOP) is not None:
+        if egress_switch.is_stopped(moment.conn):
             return Finding(
                 False,
-                "The kill switch is on: nothing leaves the firm.",
+                f"The kill switch is on: nothing leaves the firm. Lift it with {egress_switch.LIFTED_BY}.",
                 {"rule": moment.settings.xai_egress.value},
             )
         if moment.settings.xai_egress is EgressRule.OFF:
@@ -44,4 +46,28 @@ def egress_check(asset: dg.AssetKey) -> StandingCheck:
 
     return StandingCheck(
         asset, "egress_is_on", "Documents may leave the firm by an explicit rule (XAI_EGRESS).", look
+    )
+
+
+def permission_check(asset: dg.AssetKey) -> StandingCheck:
+    """Warns about what is at xAI although nothing permits it any more: it stays there until a person erases it."""
+
+    def look(moment: Moment) -> Finding:
+        found = remaining.load(moment.conn, moment.settings)
+        counts = Counter(one.why.value for one in found)
+        says = (
+            f"{len(found)} documents and collections are at xAI without permission: bitbylaw egress remaining lists "
+            "them, each with the command that erases it."
+            if found
+            else "Everything at xAI is there by a permission of now."
+        )
+        return Finding(
+            not found,
+            says,
+            {why.value: counts[why.value] for why in remaining.Why},
+            [one.key for one in found],
+        )
+
+    return StandingCheck(
+        asset, "nothing_without_permission", "Nothing is at xAI that nothing permits any more.", look
     )

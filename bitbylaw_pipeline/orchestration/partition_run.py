@@ -35,7 +35,8 @@ _WAITS_FOR_A_LINK = (
 
 _WHY_NOT = {
     Result.WAITING: "It waits for its owner's collection, which has been asked for; it is synced when that exists.",
-    Result.WITHHELD: "Nothing of it may leave the firm: XAI_EGRESS is off, or its owner carries no permission.",
+    Result.WITHHELD: "Nothing of it may leave the firm: XAI_EGRESS is off, its owner carries no permission, it is excluded, or the kill "
+    "switch is on (bitbylaw egress allow lifts it).",
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from bitbylaw_pipeline.orchestration.pass_times import last_pass
+from bitbylaw_pipeline.inbox.pass_times import last_pass
 from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
 from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE
 

@@ -40,7 +40,7 @@ class EventRecorder:
     def record(self, chunk: Sequence[Finished]) -> None:
         """Stores the chunk's events; raises what Dagster's storage raises."""
         instance = self._context.instance
-        done = [finished for finished in chunk if finished.outcome is not None]
+        done = [one for finished in chunk for one in _each(finished)]
         if not done:
             return
         # One read per chunk: without it a partition that recovered by itself would stay red.
@@ -68,3 +68,12 @@ class EventRecorder:
         url = record_url(self._stream, finished.key, self._settings, facts)
         in_full = finished.key in red or finished.key in self._asked_for
         return list(asset_events(self._stream, finished, url, in_full=in_full))
+
+
+def _each(finished: Finished) -> Iterable[Finished]:
+    """The pass, and each other entity that it came across; none where it ended in an error."""
+    if finished.outcome is None:
+        return
+    yield finished
+    for other in finished.outcome.others:
+        yield Finished(other.key, other, None, is_parked=False, seconds=finished.seconds, calls=0)

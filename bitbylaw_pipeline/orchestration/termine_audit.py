@@ -1,4 +1,4 @@
-"""The weekly audit of all employees' appointments: the run, and the check on what the last one found."""
+"""The nightly audit of all employees' appointments: the run, and the check on what the last one found."""
 
 import asyncio
 from collections.abc import Iterable
@@ -7,28 +7,32 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import structlog
 
+from bitbylaw_pipeline.domain.errors import SyncError
 from bitbylaw_pipeline.inbox import calendar_audits
 from bitbylaw_pipeline.inbox.calendar_audits import CalendarAudit
 from bitbylaw_pipeline.logs import bound
 from bitbylaw_pipeline.orchestration.advoware_schedule import why_no_pass
 from bitbylaw_pipeline.orchestration.backend import Backend
-from bitbylaw_pipeline.orchestration.interruption import run_until_stopped, unless_stopped
+from bitbylaw_pipeline.orchestration.drift_metadata import drift_metadata
+from bitbylaw_pipeline.orchestration.interruption import run_until_stopped
+from bitbylaw_pipeline.orchestration.reconciliation_run import reconcile_and_wake
 from bitbylaw_pipeline.orchestration.run_log import batch_run_log
 from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
 from bitbylaw_pipeline.orchestration.streams import NO_CALENDARS
 
 if TYPE_CHECKING:
+    from bitbylaw_pipeline.domain.drift import DriftReport
     from bitbylaw_pipeline.sync.termine_audit import Audited
 
 log = structlog.get_logger(__name__)
 
-OLDEST_SECONDS = 8 * 86400.0
-"""A week, and a day for one that ran late."""
+OLDEST_SECONDS = 26 * 3600.0
+"""A night, and two hours for one that ran late or for the hour that a night of the year has more."""
 DAY = 86400.0
 
 
 def run_audit(context: dg.AssetExecutionContext, backend: Backend) -> dict[str, dg.MetadataValue] | None:
-    """Audits one employee after the other and returns what was found, in numbers; None without calendars.
+    """Reconciles one employee's appointments after the other and returns what was found; None without calendars.
 
     Raises Failure, never retried, if nobody's appointments could be looked at, and DagsterExecutionInterruptedError
     after a cancel: what was looked at by then is kept.
@@ -38,8 +42,8 @@ def run_audit(context: dg.AssetExecutionContext, backend: Backend) -> dict[str, 
         context.log.warning(NO_CALENDARS)
         return None
 
-    async def work(stop: asyncio.Event) -> "Audited | None":
-        from bitbylaw_pipeline.sync.termine_audit import audit_each  # noqa: PLC0415  # brings the clients
+    async def work(stop: asyncio.Event) -> "tuple[Audited, list[DriftReport]]":
+        from bitbylaw_pipeline.sync.reconcile_termine import TermineReconciliation  # noqa: PLC0415  # brings the clients
 
         with bound(run=context.run.run_id):
             async with backend.open_runtime() as runtime:
@@ -48,17 +52,19 @@ def run_audit(context: dg.AssetExecutionContext, backend: Backend) -> dict[str, 
                         description="Google's key file is not usable: see `bitbylaw doctor`.",
                         allow_retries=False,
                     )
-                employees = sorted(settings.calendars)
-                return await unless_stopped(audit_each(runtime.calendars.pairs, employees), stop)
+                reconciliation = TermineReconciliation(runtime.calendars.pairs)
+                try:
+                    reports = await reconcile_and_wake(runtime, reconciliation, stop)
+                except SyncError as error:
+                    await reconciliation.note()
+                    why = "; ".join(f"{one}: {said}" for one, said in reconciliation.audited.failed.items())
+                    description = f"The appointments could not be compared. {why or error}"
+                    raise dg.Failure(description=description, allow_retries=False) from None
+                return reconciliation.audited, reports
 
     with batch_run_log(settings.log_level):
-        audited = run_until_stopped(work)
-    if audited is None:
-        return {}
-    if not audited.reports:
-        why = "; ".join(f"{kuerzel}: {error}" for kuerzel, error in audited.failed.items())
-        raise dg.Failure(description=f"Nobody's appointments could be looked at. {why}", allow_retries=False)
-    return _metadata(audited)
+        audited, reports = run_until_stopped(work)
+    return {**_metadata(audited), **drift_metadata(reports)}
 
 
 def why_no_audit(instance: dg.DagsterInstance, backend: Backend, job_name: str) -> str | None:
@@ -68,7 +74,7 @@ def why_no_audit(instance: dg.DagsterInstance, backend: Backend, job_name: str) 
 
 
 def audit_check(asset: dg.AssetKey) -> StandingCheck:
-    """Warns while an employee's last audit found something, failed, or is more than eight days old."""
+    """Warns while an employee's last audit found something, failed, or is more than 26 hours old."""
 
     def look(moment: Moment) -> Finding:
         settings = moment.settings
@@ -91,7 +97,7 @@ def audit_check(asset: dg.AssetKey) -> StandingCheck:
     return StandingCheck(
         asset,
         "nothing_found",
-        "The weekly audit found no doubles, no orphans and no differences between Advoware and Google.",
+        "The nightly audit found no doubles, no orphans and no differences between Advoware and Google.",
         look,
     )
 
@@ -104,7 +110,7 @@ def _trouble(audit: CalendarAudit | None, now: float) -> str | None:
     age = now - audit.at
     if age > OLDEST_SECONDS:
         # In whole days: mere ageing is no news every minute.
-        return f"last audited {int(age // DAY)} days ago"
+        return f"not audited for over {int(age // DAY)} d"
     return ", ".join(f"{count} {kind}" for kind, count in audit.counts.items()) or None
 
 

@@ -36,6 +36,11 @@ class SandboxClock:
         """True while the clock stands still."""
         return self._pinned is not None
 
+    @property
+    def is_moved(self) -> bool:
+        """True where it is not the wall's."""
+        return self._pinned is not None or self._offset != 0.0
+
     def advance(self, seconds: float) -> None:
         """Move the clock (or its pinned moment) by `seconds`."""
         if self._pinned is None:

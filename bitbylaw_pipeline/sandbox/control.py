@@ -15,6 +15,8 @@ Wrap a stand-in's ASGI app once, outermost:
 | `GET /sandbox/clock` | `{"now": seconds UTC, "iso": ..., "pinned": bool}` |
 | `POST /sandbox/clock` | `{"advance": seconds}`, `{"pin": seconds or null}`, `{"reset": true}` |
 
+Once the clock was moved, the `Date` of every answer over HTTP is the clock's.
+
 Every other `/sandbox/*` path goes to the app, is not recorded and never meets a fault.
 
 A stand-in names the route in the ledger by `scope["sandbox.route"] = "/v1/files/{id}"`; without that, ids in
@@ -32,6 +34,7 @@ import asyncio
 import contextlib
 import json
 import time
+from email.utils import formatdate
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -83,7 +86,15 @@ class SandboxControl:
             else:
                 await _control(route, scope, receive, send)
         else:
+            self._date(send)
             await self._recorded(scope, Exchange(receive, send))
+
+    def _date(self, send: Send) -> None:
+        """Lets uvicorn's Date follow a clock that was moved; a stand-in that dates its answers itself has cleared it."""
+        cycle = getattr(send, "__self__", None)
+        if self.clock.is_moved and getattr(cycle, "default_headers", None):
+            date = formatdate(self.clock.now(), usegmt=True).encode()
+            cycle.default_headers = [(b"date", date)]  # type: ignore[union-attr]  # uvicorn's own, looked at above
 
     async def _recorded(self, scope: Scope, exchange: Exchange) -> None:
         rules = self.faults.rules

@@ -145,7 +145,7 @@ async def _all_ready(servers: Sequence[LoopbackServer]) -> None:
 async def _serve(servers: Mapping[str, LoopbackServer]) -> None:
     def stop() -> None:
         for server in servers.values():
-            server.should_exit = True
+            server.stop()
 
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):

@@ -68,13 +68,15 @@ class AktenStream:
         former = looked.former
         state = states.get(key)
         if state is None:
-            if former is None:
+            if former is None and not looked.doubts:
                 raise Permanent(
                     f"Advoware has no Akte {key} and never showed it.", system="advoware", reason="no_akte"
                 )
-            state = replace(former, status=AkteStatus.GONE)
+            # One that only a matter's typing error names is told of to a person, and remembered by nobody.
+            state = replace(former or AkteState(key, AkteStatus.GONE), status=AkteStatus.GONE)
         subjects = {f"right:{key}", *(f"left:{matter.key}" for matter in looked.matters)}
-        changed = [state] if former != state else []
+        is_known = former is not None or state.status is not AkteStatus.GONE
+        changed = [state] if is_known and former != state else []
         await self.sides.store(changed, HoldChanges(holds_of(looked.doubts), covers=frozenset(subjects)))
         return outcome_of(
             state,

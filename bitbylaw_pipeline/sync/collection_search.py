@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
 from bitbylaw_pipeline.clients.xai import Xai
 from bitbylaw_pipeline.clients.xai_wire import RemoteCollection
+from bitbylaw_pipeline.domain import collection_state
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document import Owner, OwnerKey
 from bitbylaw_pipeline.domain.document_plan import PARTIAL
@@ -30,7 +31,9 @@ from bitbylaw_pipeline.settings import Settings
 log = structlog.get_logger(__name__)
 
 INTENT_KIND = "xai_collection"
-MUST_SEARCH = "must_search"
+MUST_SEARCH = collection_state.MUST_SEARCH
+NOTICED = "noticed"
+"""A document's pass met that the owner permits nothing (any more); the owner's own flow has not looked yet."""
 """A state's status that makes the next pass look for duplicates although it knows a collection."""
 FIELDS = {
     "espocrm_entity_type": "EspoCRM: the owner's entity type",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime, time
 
 import structlog
 from sqlalchemy import Connection
@@ -12,19 +13,31 @@ from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
 from bitbylaw_pipeline.clients.xai import Xai
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document import Owner, OwnerKey
-from bitbylaw_pipeline.domain.egress import judge
+from bitbylaw_pipeline.domain.document_plan import STOPPED
+from bitbylaw_pipeline.domain.egress import EgressRule, judge, permitted_since
 from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
-from bitbylaw_pipeline.inbox import akte_states, collection_states, document_states, work_queue
+from bitbylaw_pipeline.domain.termin_times import BERLIN
+from bitbylaw_pipeline.inbox import akte_states, collection_states, document_states, egress_switch, work_queue
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
-from bitbylaw_pipeline.sync.collection_search import CollectionSearch, collection_name
+from bitbylaw_pipeline.sync.collection_search import (
+    MUST_SEARCH,
+    NOTICED,
+    CollectionSearch,
+    Found,
+    collection_name,
+)
+from bitbylaw_pipeline.sync.egress_watch import EgressStopped, EgressWatch
+from bitbylaw_pipeline.sync.owner_permission import day_of
 
 log = structlog.get_logger(__name__)
 
 COLLECTIONS = "xai/collections"
 SETTLED = "settled"
+LONGEST_WAIT_SECONDS = 24 * 3600.0
+"""A date far in the future may be corrected: it is looked at once a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +49,7 @@ class CollectionStream:
     records: DocumentRecords
     xai: Xai
     settings: Settings
+    egress_watch: EgressWatch
     name: str = "collections"
     systems: frozenset[str] = frozenset({"espocrm", "xai-files", "xai-management"})
 
@@ -66,12 +80,20 @@ class CollectionStream:
             return [
                 "unlink its documents from its collection and keep the empty collection: the owner is gone"
             ]
-        permission = judge(owner, self.settings.xai_egress)
+        now, state, is_stopped = await self.database.run(
+            lambda conn: (
+                self.database.now(conn),
+                collection_states.get(conn, key),
+                egress_switch.is_stopped(conn),
+            )
+        )
+        permission = judge(owner, self.settings.xai_egress, day_of(now))
         if not permission.is_granted:
             return [f"withhold: nothing may leave under the rule {self.settings.xai_egress.value!r}"]
-        state = await self.database.run(lambda conn: collection_states.get(conn, key))
         if self._is_settled(owner, state):
             return ["nothing to do"]
+        if is_stopped:
+            return [f"keep back its collection: the kill switch is on ({egress_switch.LIFTED_BY} lifts it)"]
         found = await self.xai.find_collections(collection_name(owner_key))
         lines = ["use the collection found by its name" if found else "create its collection"]
         lines += [f"merge {len(found) - 1} duplicates into the oldest"] if len(found) > 1 else []
@@ -104,13 +126,17 @@ class CollectionStream:
             owner = await self.records.load_owner(key)
         except NotFound:
             return await self._release_documents(key)
-        state, akten = await self.database.run(
-            lambda conn: (collection_states.get(conn, str(key)), akte_states.of_owner(conn, str(key)))
+        now, state, akten = await self.database.run(
+            lambda conn: (
+                self.database.now(conn),
+                collection_states.get(conn, str(key)),
+                akte_states.of_owner(conn, str(key)),
+            )
         )
         named: dict[str, Fact] = {"akte": ",".join(one.akte_id for one in akten)} if akten else {}
-        permission = judge(owner, self.settings.xai_egress)
+        permission = judge(owner, self.settings.xai_egress, day_of(now))
         if not permission.is_granted:
-            return await self._withhold(owner, state, permission.ground)
+            return await self._withhold(owner, state, permission.ground, now)
         if state is not None and self._is_settled(owner, state):
             # An Akte that was tied to the matter since: the partition shows it once it is materialized anew.
             is_news = any(akte.updated_at > state.updated_at for akte in akten)
@@ -122,7 +148,10 @@ class CollectionStream:
                 {**named, "collection_id": owner.collection_id or ""},
                 (COLLECTIONS,) if is_news else (),
             )
-        found = await self._search.find_or_create(owner, state)
+        try:
+            found = await self._find_or_create(owner, state)
+        except EgressStopped:
+            return await self._keep_back(key, state, permission.ground)
         if found.wait is not None:
             return Outcome(str(key), Result.WAITING, {"waits_for": "listing at xAI"}, again_in=found.wait)
         await self._write_back(owner, found.collection_id)
@@ -145,6 +174,33 @@ class CollectionStream:
             **named,
         }
         return Outcome(str(key), Result.SYNCED, facts, (COLLECTIONS,), warning=found.warning)
+
+    async def _find_or_create(self, owner: Owner, state: CollectionState | None) -> Found:
+        """Raises EgressStopped where the kill switch is on, or is thrown meanwhile."""
+        if await self.database.run(egress_switch.is_stopped):
+            raise EgressStopped
+        return await self.egress_watch.unless_stopped(self._search.find_or_create(owner, state))
+
+    async def _keep_back(self, key: OwnerKey, state: CollectionState | None, ground: str) -> Outcome:
+        """Notes that the owner waits for the kill switch to be lifted; that wants it again."""
+        known = state or CollectionState(str(key), None, True, ground, 0.0)
+        kept = replace(
+            known,
+            is_permitted=True,
+            permission_ground=ground,
+            deleted_at=None,
+            status=MUST_SEARCH if known.status == MUST_SEARCH else STOPPED,
+        )
+
+        def commit(conn: Connection) -> None:
+            now = self.database.now(conn)
+            collection_states.put(conn, replace(kept, updated_at=now))
+            if not egress_switch.is_stopped(conn):
+                # Lifted since it was looked at: whoever lifted it could not know of this owner.
+                work_queue.want(conn, now, self.name, [str(key)])
+
+        await self.database.run(commit)
+        return Outcome(str(key), Result.WITHHELD, {"reason": "egress is stopped"})
 
     async def _save(self, state: CollectionState, want: Iterable[str] | None = None) -> int:
         """Commits the state and, in the same transaction, wants the given and all known documents of the owner."""
@@ -176,17 +232,44 @@ class CollectionStream:
         facts: dict[str, Fact] = {"documents_wanted": wanted, "collection_kept": gone.collection_id or ""}
         return Outcome(str(key), Result.DELETED, facts, (COLLECTIONS,))
 
-    async def _withhold(self, owner: Owner, state: CollectionState | None, ground: str) -> Outcome:
+    async def _withhold(
+        self, owner: Owner, state: CollectionState | None, ground: str, now: float
+    ) -> Outcome:
+        """Raises Permanent("field_missing") where the permission cannot be read at all, once that is noted."""
         known = state or CollectionState(str(owner.key), None, False, "", 0.0)
         # A document leaves its other collections only once it is known where it may be: it waits for our answer.
-        is_news = state is None or known.is_permitted or known.deleted_at is not None
+        is_news = (
+            state is None or known.is_permitted or known.deleted_at is not None or known.status == NOTICED
+        )
         if is_news or known.permission_ground != ground:
-            withheld = replace(known, is_permitted=False, permission_ground=ground, deleted_at=None)
+            withheld = replace(
+                known,
+                is_permitted=False,
+                permission_ground=ground,
+                deleted_at=None,
+                status=MUST_SEARCH if known.status == MUST_SEARCH else "",
+            )
             await self._save(withheld, want=() if is_news else None)
+        if self.settings.xai_egress is EgressRule.FIELD and owner.missing_fields:
+            raise Permanent(
+                f"{owner.key.entity_type} shows us no {', '.join(owner.missing_fields)}, so nobody can say whether its "
+                "documents may leave, and none does: make the fields in EspoCRM, let our role read them, or name the "
+                "firm's own in COLLECTION_OWNERS.",
+                system="espocrm",
+                reason="field_missing",
+            )
         facts: dict[str, Fact] = {"rule": self.settings.xai_egress.value}
         if known.collection_id:
             facts["collection_kept"] = known.collection_id
-        return Outcome(str(owner.key), Result.WITHHELD, facts)
+        return Outcome(str(owner.key), Result.WITHHELD, facts, again_in=self._begins_in(owner, now))
+
+    def _begins_in(self, owner: Owner, now: float) -> float | None:
+        """Seconds until a permission begins that is dated in the future, None without one."""
+        since = permitted_since(owner) if self.settings.xai_egress is EgressRule.FIELD else None
+        if since is None or since <= day_of(now):
+            return None
+        begins = datetime.combine(since, time(0), BERLIN).timestamp()
+        return min(begins - now, LONGEST_WAIT_SECONDS)
 
     async def _write_back(self, owner: Owner, collection_id: str) -> None:
         """Writes the collection's id to the owner and reads it again."""

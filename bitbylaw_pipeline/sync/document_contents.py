@@ -12,12 +12,14 @@ from bitbylaw_pipeline.domain.file_types import content_type_for
 from bitbylaw_pipeline.domain.outcome import Result
 from bitbylaw_pipeline.sync.contents import Contents, refusal
 from bitbylaw_pipeline.sync.document_links import drop_older_files
+from bitbylaw_pipeline.sync.document_permission import grounds
 from bitbylaw_pipeline.sync.document_round import Early, Round, StartAgain
-from bitbylaw_pipeline.sync.uploads import EgressStopped, MustWait, Upload
+from bitbylaw_pipeline.sync.egress_watch import EgressStopped
+from bitbylaw_pipeline.sync.uploads import MustWait, Upload
 
 
 async def bring_contents(current: Round) -> Early | None:
-    """Downloads and, unless the content is known, uploads; an Early ends the round."""
+    """Downloads and, unless the content is known, uploads; an Early ends the round. Raises StartAgain, EgressStopped."""
     tools, attachment_id = current.tools, current.document.attachment_id
     assert attachment_id is not None  # noqa: S101  # the plan fetches only where there is a file
     try:
@@ -25,18 +27,20 @@ async def bring_contents(current: Round) -> Early | None:
             content_type = await _download(current, attachment_id, file)
             if await _is_known(current, file):
                 return None
-            upload = Upload(tools.database, tools.xai, tools.settings)
+            required = current.plan.required
+            permitted_by = await grounds(current, required.values())
+            upload = Upload(tools.database, tools.xai, tools.settings, tools.egress_watch)
             contents = Contents(file.path, file.size, file.md5, file.sha256, content_type)
-            stored = await upload.store(current.document, contents, current.plan.required, current.state)
+            stored = await upload.store(current.document, contents, required, permitted_by, current.state)
     except NotFound:
         # Replaced or cleared since the record was read (`facts/espocrm.md` 8).
         raise StartAgain from None
-    except EgressStopped:
-        return Early(Result.WITHHELD, {"reason": "egress is stopped"})
     if isinstance(stored, MustWait):
         return Early(Result.WAITING, {"waits_for": "listing at xAI"}, again_in=stored.seconds)
-    current.state = stored
+    current.state = stored.state
     current.tally.uploaded += 1
+    if stored.is_stopped:
+        raise EgressStopped
     return None
 
 
@@ -65,8 +69,11 @@ async def _is_known(current: Round, file: SpoolFile) -> bool:
     """True if this content is at xAI already, as our state or (should that be lost) EspoCRM says."""
     state, document = current.state, current.document
     is_same = state.file_id is not None and (state.md5, state.sha256) == (file.md5, file.sha256)
+    is_same = is_same and state.size in (None, file.size)
     if not is_same:
         if state.file_id is not None or not document.file_id or document.synced_hash != file.md5:
+            return False
+        if document.file_id in {old.file_id for old in state.doomed}:
             return False
         try:
             stored = await current.tools.xai.file(document.file_id)

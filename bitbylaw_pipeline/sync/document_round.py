@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
 from bitbylaw_pipeline.clients.xai import Xai
-from bitbylaw_pipeline.domain.document import Document
+from bitbylaw_pipeline.domain.document import Document, OwnerKey
 from bitbylaw_pipeline.domain.document_plan import DocumentPlan
 from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile
 from bitbylaw_pipeline.domain.outcome import Fact, Result
@@ -23,6 +23,8 @@ from bitbylaw_pipeline.inbox.cipher import Cipher
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.egress_watch import EgressWatch
+from bitbylaw_pipeline.sync.owner_permission import OwnerPermissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class DocumentTools:
     cipher: Cipher
     settings: Settings
     spool_dir: Path
+    permissions: OwnerPermissions
+    egress_watch: EgressWatch
 
 
 @dataclass(slots=True)
@@ -52,6 +56,18 @@ class Tally:
     def has_written(self) -> bool:
         """True once anything at all was written at an outside system."""
         return bool(self.uploaded or self.attached or self.detached or self.dropped or self.written)
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass over one document, over all its rounds: the mark of its beginning, and what it has met.
+
+    `refused` are owners that permitted nothing when they were asked, whatever our state says of them.
+    """
+
+    begun: int
+    tally: Tally = field(default_factory=Tally)
+    refused: set[OwnerKey] = field(default_factory=set)
 
 
 class StartAgain(Exception):  # control flow within a pass, never seen outside
@@ -79,8 +95,17 @@ class Round:
     document: Document
     state: DocumentState
     plan: DocumentPlan
-    tally: Tally
+    of_pass: Pass
+    now: float
+    """When the round began, UTC epoch seconds."""
+    is_stopped: bool = False
+    """The kill switch keeps something back, and the plan is what may be done all the same."""
     warning: str | None = field(default=None)
+
+    @property
+    def tally(self) -> Tally:
+        """What the pass has written so far."""
+        return self.of_pass.tally
 
     @property
     def owners(self) -> tuple[str, ...]:

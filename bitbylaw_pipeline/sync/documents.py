@@ -5,23 +5,21 @@ Level-triggered: a pass reads the present truth on all sides, plans, and writes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document import Document, OwnerKey
-from bitbylaw_pipeline.domain.document_plan import CLEAN, PARTIAL, plan_document
+from bitbylaw_pipeline.domain.document_plan import CLEAN, PARTIAL, DocumentPlan, plan_document
 from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile, IndexStatus
 from bitbylaw_pipeline.domain.egress import EgressRule
 from bitbylaw_pipeline.domain.errors import NotFound, Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
-from bitbylaw_pipeline.inbox import collection_states, document_states, work_queue
-from bitbylaw_pipeline.inbox.batches import get_flag
+from bitbylaw_pipeline.inbox import collection_states, document_states, egress_switch, work_queue
 from bitbylaw_pipeline.sync.document_pass import COLLECTION_DOCUMENTS, carry_out
-from bitbylaw_pipeline.sync.document_round import DocumentTools, Round, StartAgain, Tally
-from bitbylaw_pipeline.sync.uploads import EGRESS_STOP
+from bitbylaw_pipeline.sync.document_round import DocumentTools, Pass, Round, StartAgain, Tally
 
 MOST_ROUNDS = 4
 """How often one pass begins anew because the document changed under it, before it leaves the rest to the queue."""
@@ -34,6 +32,20 @@ class _Situation:
     now: float
     state: DocumentState | None
     collections: dict[OwnerKey, CollectionState]
+    is_stopped: bool
+    """The kill switch is on."""
+
+    def plan(self, document: Document, refused: Collection[OwnerKey] = ()) -> tuple[DocumentPlan, bool]:
+        """The plan, `refused` owners withheld; True beside it where the switch keeps back what would have left."""
+        known = {
+            key: replace(found, is_permitted=found.is_permitted and key not in refused)
+            for key, found in self.collections.items()
+        }
+        plan = plan_document(document, self.state, known, now=self.now)
+        if not self.is_stopped or not (plan.fetch or plan.attach):
+            return plan, False
+        nobody = {key: replace(found, is_permitted=False) for key, found in known.items()}
+        return plan_document(document, self.state, nobody, now=self.now), True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,12 @@ class DocumentStream:
                 "unlink its file from every collection and keep the file: the document is gone in EspoCRM"
             ]
         situation = await self._situation(document)
-        plan = plan_document(document, situation.state, situation.collections, now=situation.now)
+        plan, is_stopped = situation.plan(document)
         lines = [f"because: {reason}" for reason in plan.reasons]
+        if is_stopped:
+            lines.append(
+                f"keep back what is to leave: the kill switch is on ({egress_switch.LIFTED_BY} lifts it)"
+            )
         lines += ["download the file, and upload it unless its content is known"] if plan.fetch else []
         lines += [
             f"link into {collection_id} (owner {owner})" for collection_id, owner in plan.attach.items()
@@ -81,20 +97,22 @@ class DocumentStream:
         return lines or ["nothing to do"]
 
     async def _sync_locked(self, key: str) -> Outcome:
-        tally = Tally()
+        of_pass = Pass(self.tools.permissions.begin())
         document: Document | None = None
         for _ in range(MOST_ROUNDS):
             try:
                 current = document or await self.tools.records.load_document(key)
             except NotFound:
-                return await self._leave_collections(key, tally)
+                return await self._leave_collections(key, of_pass.tally)
             situation = await self._situation(current)
             await self._refuse_lost_links(current, situation.state)
-            plan = plan_document(current, situation.state, situation.collections, now=situation.now)
+            plan, is_stopped = situation.plan(current, of_pass.refused)
             await self._want_owners(current, situation.state, plan.want_owners)
             state = situation.state or DocumentState(key, updated_at=0.0)
             try:
-                return await carry_out(Round(self.tools, current, state, plan, tally))
+                return await carry_out(
+                    Round(self.tools, current, state, plan, of_pass, situation.now, is_stopped)
+                )
             except StartAgain as again:
                 document = again.document
         raise Transient(
@@ -177,9 +195,10 @@ class DocumentStream:
             for collection_id in old.collections:
                 await self.tools.xai.detach(collection_id, old.file_id)
                 tally.detached += 1
-        for old in doomed if self.tools.settings.xai_delete_replaced_files else ():
-            await self.tools.xai.delete_file(old.file_id)
-            tally.dropped += 1
+        for old in doomed:
+            if old.is_stray or self.tools.settings.xai_delete_replaced_files:
+                await self.tools.xai.delete_file(old.file_id)
+                tally.dropped += 1
 
         def commit(conn: Connection) -> None:
             now = database.now(conn)
@@ -212,15 +231,16 @@ def _read_situations(
     states = document_states.get_many(conn, [document.id for document in documents])
     owners = {str(owner) for document in documents for owner in document.owners}
     known = collection_states.get_many(conn, owners)
-    if tools.settings.xai_egress is EgressRule.OFF or get_flag(conn, EGRESS_STOP) is not None:
-        # The switch counts as it stands now, not as it stood when the owner was last looked at.
+    if tools.settings.xai_egress is EgressRule.OFF:
+        # The rule counts as it stands now, not as it stood when the owner was last looked at.
         known = {key: replace(found, is_permitted=False) for key, found in known.items()}
-    now = tools.database.now(conn)
+    now, is_stopped = tools.database.now(conn), egress_switch.is_stopped(conn)
     return [
         _Situation(
             now,
             states.get(document.id),
             {owner: known[str(owner)] for owner in document.owners if str(owner) in known},
+            is_stopped,
         )
         for document in documents
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bitbylaw_pipeline.clients import xai_wire
 from bitbylaw_pipeline.clients.xai import Xai
 from bitbylaw_pipeline.domain.document_state import IndexStatus
+from bitbylaw_pipeline.domain.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,13 @@ async def check_indexing(xai: Xai, file_id: str, collections: tuple[str, ...]) -
             return Indexing(IndexStatus.FAILED, member.problem)
         is_pending = is_pending or member.status is xai_wire.IndexStatus.PENDING
     return Indexing(IndexStatus.PENDING if is_pending else IndexStatus.PROCESSED)
+
+
+async def index_anew(xai: Xai, file_id: str, collections: tuple[str, ...]) -> bool:
+    """Has the file indexed once more in each of its collections; False if one of them does not hold it."""
+    try:
+        for collection_id in collections:
+            await xai.reindex(collection_id, file_id)
+    except NotFound:
+        return False
+    return True

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 Probe = Callable[[], Awaitable[None]]
 BAD_NEWS_HOLDS_SECONDS = 2.0
 AUTH_PAUSE_SECONDS = 60.0
-REFUSED = "refuses our key"
+REFUSED = outages.REFUSED
 """The reason of a pause after a refused key; `doctor` does not try such a one again."""
 DEFAULT_RATE_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 4 * 3600.0

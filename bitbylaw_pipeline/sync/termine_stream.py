@@ -13,10 +13,12 @@ import structlog
 
 from bitbylaw_pipeline.domain.errors import Permanent, SyncError, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
-from bitbylaw_pipeline.inbox import calendar_passes
+from bitbylaw_pipeline.inbox import calendar_passes, egress_switch
 from bitbylaw_pipeline.inbox.calendar_passes import STREAM
+from bitbylaw_pipeline.sync.egress_watch import EgressStopped, EgressWatch
 from bitbylaw_pipeline.sync.pair_lease import pair_lease
 from bitbylaw_pipeline.sync.termine_pairs import SettingsChanged, TerminePairs
+from bitbylaw_pipeline.sync.termine_queued_repair import repair_if_asked
 from bitbylaw_pipeline.sync.two_way_report import RunReport
 
 log = structlog.get_logger(__name__)
@@ -26,6 +28,9 @@ ASSET = "google/termine"
 AGAIN_SECONDS = 5.0
 """After which appointments are looked at again that somebody else had in hand, that are not settled, or that still show
 in Google what is to be masked."""
+
+STOPPED_AGAIN_SECONDS = 60.0
+"""After which a pass is tried again that the kill switch kept back."""
 
 
 class InHand(Transient):
@@ -54,9 +59,28 @@ class TermineStream:
         return f"calendar_sync:employee:{key}"
 
     async def sync(self, key: str) -> Outcome:
-        """Lists both sides and puts right what differs. Raises the error that ended the pass, once it is noted."""
+        """Lists both sides and puts right what differs. Raises the error that ended the pass, once it is noted.
+
+        Where a reconciliation has asked for it, the audit's repairs come first. While the kill switch is on no pass is
+        run, and one that is under way is broken off: what it has begun to write stands in its journal, and the next pass
+        goes on from there.
+        """
         self.pairs.check(key)
+        try:
+            return await self._pass(key)
+        except EgressStopped:
+            return Outcome(
+                key,
+                Result.WITHHELD,
+                {"reason": "egress is stopped"},
+                again_in=STOPPED_AGAIN_SECONDS,
+            )
+
+    async def _pass(self, key: str) -> Outcome:
         database = self.pairs.database
+        if await database.run(egress_switch.is_stopped):
+            raise EgressStopped
+        await repair_if_asked(self.pairs, key)
         async with pair_lease(database, self.pairs.pair(key)) as is_ours:
             if not is_ours:
                 raise InHand(f"Another run has the appointments of {key} in hand.", system="pipeline")
@@ -64,7 +88,7 @@ class TermineStream:
             former = await database.run(lambda c: calendar_passes.get(c, key))
             try:
                 async with self.pairs.reconciler(key) as reconciler:
-                    report = await reconciler.run()
+                    report = await EgressWatch(database).unless_stopped(reconciler.run())
                 _raise_what_ended(key, report)
             except SyncError as error:
                 ended = error

@@ -8,8 +8,8 @@ import structlog
 
 from bitbylaw_pipeline.domain.errors import Conflict, NotFound, SyncError
 from bitbylaw_pipeline.domain.three_way import Side
+from bitbylaw_pipeline.domain.two_way_link import Capabilities, Intent, Link, LinkState, LogEntry, Record
 from bitbylaw_pipeline.domain.two_way_link import Conflict as ConflictRow
-from bitbylaw_pipeline.domain.two_way_link import Intent, LinkState, LogEntry, Record
 from bitbylaw_pipeline.domain.two_way_match import create_key
 from bitbylaw_pipeline.domain.two_way_plan import Held, Recreate, Remove, agreed_source, last_words, payload
 from bitbylaw_pipeline.domain.two_way_state import Changes, LinkChanged
@@ -165,13 +165,29 @@ async def link_back(work: LinkWork) -> None:
 
 
 async def note_partner(work: LinkWork) -> None:
-    """Writes an id back that a crash has kept from it; not on and on, for a system may ignore it in silence."""
+    """Writes an id back that a crash has kept from it, or that somebody has changed or taken away since."""
     for side in Side:
-        record, stamp = (
-            work.presence[side],
-            work.link.ver_left if side is Side.LEFT else work.link.ver_right,
-        )
+        record, partner = work.presence[side], work.presence[side.other]
         able = work.bench.adapters[side].capabilities
-        if able.notes_partner and stamp is None and isinstance(record, Record) and record.partner is None:
+        if (
+            isinstance(record, Record)
+            and isinstance(partner, Record)
+            and names_another(work.link, side, record, partner, able)
+        ):
             await link_back(work)
             return
+
+
+def names_another(link: Link, side: Side, record: Record, partner: Record, able: Capabilities) -> bool:
+    """Whether the record, on that side, has a place for its partner's id and does not name it.
+
+    One that is as it was when it was last agreed has been written already: a system may ignore the id in silence, and is
+    not asked on and on. An account of another party than its partner's is not meant: there the id is the party's matter.
+    """
+    stamp = link.ver_left if side is Side.LEFT else link.ver_right
+    return (
+        able.notes_partner
+        and record.partner != partner.id
+        and record.parent == partner.parent
+        and (stamp is None or stamp != record.version)
+    )

@@ -42,7 +42,7 @@ from bitbylaw_pipeline.sync.two_way_matching import adopt, hold_records, hold_wi
 from bitbylaw_pipeline.sync.two_way_pass import Bench, DeleteCount, LinkPass
 from bitbylaw_pipeline.sync.two_way_planning import guard, planned
 from bitbylaw_pipeline.sync.two_way_report import LinkResult, RunReport
-from bitbylaw_pipeline.sync.two_way_run import STOPPING, Run, chunks
+from bitbylaw_pipeline.sync.two_way_run import STOPPING, Run, Trial, chunks
 from bitbylaw_pipeline.sync.two_way_settling import recover
 from bitbylaw_pipeline.sync.two_way_store import LinkStore
 from bitbylaw_pipeline.sync.two_way_words import plan_in_words
@@ -101,6 +101,12 @@ class Reconciler:
 
     async def plan(self) -> RunReport:
         """What a run would do now, as lines with ids and field names; writes nothing, not even our own state."""
+        trial = await self.trial()
+        trial.run.report.lines += plan_in_words(trial.plans, trial.matched)
+        return trial.run.report
+
+    async def trial(self) -> Trial:
+        """Both sides as they are now, and what a run would do about them; writes nothing, not even our own state."""
         snapshot = await self._store.load()
         observed = await self._observe(snapshot)
         run = self._begin(observed, snapshot, {side: Seen(0, {}) for side in Side})
@@ -112,9 +118,8 @@ class Reconciler:
         guard(run, plans)
         matched = await match(run, None, self._each)
         hold_records(run, matched)
-        run.report.lines += plan_in_words(plans, matched)
         run.report.holds = run.holds
-        return run.report
+        return Trial(run, plans, matched)
 
     # -- the steps
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from bitbylaw_pipeline.domain.errors import AuthFailed, RateLimited, ScopeRefused, Unreachable
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.domain.two_way_link import Hold, Link, Observation
+from bitbylaw_pipeline.domain.two_way_match import Matched
+from bitbylaw_pipeline.domain.two_way_plan import LinkPlan
 from bitbylaw_pipeline.domain.two_way_state import Seen, Snapshot
-from bitbylaw_pipeline.sync.two_way_pass import Bench
+from bitbylaw_pipeline.sync.two_way_pass import Bench, LinkPass
 from bitbylaw_pipeline.sync.two_way_report import RunReport
 
 CHUNK = 500
@@ -36,6 +38,15 @@ class Run:
     """The last generation under each link name in use, worked out when first asked for."""
     stamped: list[Link] = field(default_factory=list)
     """Links that need nothing but a newer stamp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A run that was only planned. Links with an unfinished operation have no plan: that is settled first."""
+
+    run: Run
+    plans: Sequence[tuple[LinkPass, LinkPlan]]
+    matched: Matched
 
 
 def chunks(links: Sequence[Link]) -> Iterator[Sequence[Link]]:

@@ -19,22 +19,17 @@ from bitbylaw_pipeline.domain.document_plan import PARTIAL, content_token
 from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile, IndexStatus
 from bitbylaw_pipeline.domain.errors import Unexpected
 from bitbylaw_pipeline.domain.file_name import safe_upload_name
-from bitbylaw_pipeline.inbox import document_states, egress, intents
-from bitbylaw_pipeline.inbox.batches import get_flag
-from bitbylaw_pipeline.inbox.cipher import Cipher
+from bitbylaw_pipeline.inbox import document_states, egress, egress_switch, intents
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.remaining import UPLOAD
 from bitbylaw_pipeline.settings import Settings
 from bitbylaw_pipeline.sync.contents import Contents
+from bitbylaw_pipeline.sync.egress_watch import EgressStopped, EgressWatch
 
 log = structlog.get_logger(__name__)
 
-INTENT_KIND = "xai_file"
-EGRESS_STOP = "egress_stop"
+INTENT_KIND = UPLOAD
 XAI = "xai"
-
-
-class EgressStopped(Exception):  # not an error: somebody stopped all egress on purpose
-    """The kill switch was thrown between the plan and the upload; nothing has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +40,14 @@ class MustWait:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """The state with the file in it; `is_stopped` where the kill switch was thrown before the upload had ended."""
+
+    state: DocumentState
+    is_stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Start:
     """An upload that is about to begin; `seen` are the open intents of this document that have been looked into."""
 
@@ -52,7 +55,7 @@ class _Start:
     token: str
     sha256: str
     required: Mapping[str, OwnerKey]
-    ground: str
+    grounds: Mapping[OwnerKey, str]
     state: DocumentState
     seen: frozenset[str] = frozenset()
 
@@ -81,16 +84,23 @@ class Upload:
     database: Database
     xai: Xai
     settings: Settings
+    egress_watch: EgressWatch
 
     async def store(
-        self, document: Document, contents: Contents, required: Mapping[str, OwnerKey], state: DocumentState
-    ) -> DocumentState | MustWait:
+        self,
+        document: Document,
+        contents: Contents,
+        required: Mapping[str, OwnerKey],
+        grounds: Mapping[OwnerKey, str],
+        state: DocumentState,
+    ) -> Stored | MustWait:
         """The state with the new file in it, its older file doomed; raises OutcomeUnknown with the intent kept.
 
-        Raises EgressStopped where the kill switch is on.
+        `grounds` say on what ground it may leave for each of the owners. Raises EgressStopped where the kill switch is
+        on, or is thrown while the file is on its way: the intent is then kept as well.
         """
         token = content_token(document.id, contents.sha256)
-        start = _Start(document.id, token, contents.sha256, required, self.settings.xai_egress.value, state)
+        start = _Start(document.id, token, contents.sha256, required, grounds, state)
         file_id: str | None = None
         strays: tuple[DoomedFile, ...] = ()
         intent_id = await self._begin(start)
@@ -107,21 +117,23 @@ class Upload:
         linked: tuple[str, ...] = ()
         if file_id is None:
             first = next(iter(required))
-            stored = await self.xai.upload(
-                SpooledUpload(
-                    path=contents.path,
-                    size=contents.size,
-                    content_type=contents.content_type,
-                    name=safe_upload_name(token, document.file_name or document.name),
-                ),
-                route=self.settings.xai_upload_route,
-                collection_id=first,
-                fields=attach_fields(document.id, required[first], contents.sha256),
+            stored = await self.egress_watch.unless_stopped(
+                self.xai.upload(
+                    SpooledUpload(
+                        path=contents.path,
+                        size=contents.size,
+                        content_type=contents.content_type,
+                        name=safe_upload_name(token, document.file_name or document.name),
+                    ),
+                    route=self.settings.xai_upload_route,
+                    collection_id=first,
+                    fields=attach_fields(document.id, required[first], contents.sha256),
+                )
             )
             file_id = stored.file_id
             linked = (stored.collection_id,) if stored.collection_id else ()
             if stored.size != contents.size:
-                strays = (*strays, DoomedFile(file_id, linked))
+                strays = (*strays, DoomedFile(file_id, linked, is_stray=True))
                 await self.database.run(
                     lambda conn: document_states.put(conn, replace(state, doomed=(*state.doomed, *strays)))
                 )
@@ -143,8 +155,8 @@ class Upload:
             index_status=IndexStatus.PENDING,
         )
         landed = _Landed(intent_id, file_id, new_state)
-        await self.database.run_together(_settle_uploads, self.database, landed)
-        return new_state
+        is_stopped = await self.database.run_together(_settle_uploads, self.database, landed)
+        return Stored(new_state, is_stopped)
 
     async def _begin(self, start: _Start) -> str | _Unclear:
         begun = await self.database.run_together(_begin_uploads, self.database, start)
@@ -171,7 +183,7 @@ class Upload:
                 if adopt is None and intent.token == token and file.size == size:
                     adopt = file.file_id
                 else:
-                    strays.append(DoomedFile(file.file_id, ()))
+                    strays.append(DoomedFile(file.file_id, is_stray=True))
         return adopt, tuple(strays)
 
 
@@ -179,7 +191,7 @@ def _begin_uploads(
     conn: Connection, database: Database, starts: Sequence[_Start]
 ) -> list[str | _Unclear | None]:
     """Journals the uploads with their egress rows: the intent's id of each, None where egress is stopped."""
-    if get_flag(conn, EGRESS_STOP) is not None:
+    if egress_switch.is_stopped(conn):
         return [None] * len(starts)
     now = database.now(conn)
     earlier = intents.unsettled_of_many(conn, INTENT_KIND, [start.document_id for start in starts])
@@ -192,7 +204,7 @@ def _begin_uploads(
     entries = [
         entry
         for start in clear
-        for entry in _egress_entries(start.document_id, start.sha256, start.required, start.ground)
+        for entry in egress_entries(start.document_id, start.sha256, start.required, start.grounds)
     ]
     egress.append(conn, now, database.cipher, entries)
     ids = intents.open_many(conn, now, INTENT_KIND, [(start.document_id, start.token) for start in clear])
@@ -201,12 +213,13 @@ def _begin_uploads(
     return [unclear.get(start.document_id) or next(opened) for start in starts]
 
 
-def _settle_uploads(conn: Connection, database: Database, landed: Sequence[_Landed]) -> list[None]:
+def _settle_uploads(conn: Connection, database: Database, landed: Sequence[_Landed]) -> list[bool]:
+    """Settles the intents; whether egress has been stopped meanwhile, for each."""
     now = database.now(conn)
     ends = [(one.state.document_id, one.intent_id, one.file_id) for one in landed]
     intents.settle_subjects(conn, now, INTENT_KIND, ends)
     document_states.put_many(conn, [replace(one.state, updated_at=now) for one in landed])
-    return [None] * len(landed)
+    return [egress_switch.is_stopped(conn)] * len(landed)
 
 
 def attach_fields(document_id: str, owner: OwnerKey, sha256: str) -> dict[str, str]:
@@ -219,23 +232,10 @@ def attach_fields(document_id: str, owner: OwnerKey, sha256: str) -> dict[str, s
     }
 
 
-def register_egress(
-    conn: Connection,
-    now: float,
-    cipher: Cipher,
-    document_id: str,
-    sha256: str,
-    collections: Mapping[str, OwnerKey],
-    settings: Settings,
-) -> None:
-    """One row a collection in the egress register, in the caller's transaction: before the first byte leaves."""
-    entries = _egress_entries(document_id, sha256, collections, settings.xai_egress.value)
-    egress.append(conn, now, cipher, entries)
-
-
-def _egress_entries(
-    document_id: str, sha256: str, collections: Mapping[str, OwnerKey], ground: str
+def egress_entries(
+    document_id: str, sha256: str, collections: Mapping[str, OwnerKey], grounds: Mapping[OwnerKey, str]
 ) -> list[egress.EgressEntry]:
+    """One row a collection for the egress register, to be committed before the first byte leaves."""
     return [
         egress.EgressEntry(
             document_id=document_id,
@@ -243,7 +243,7 @@ def _egress_entries(
             sha256=sha256,
             system=XAI,
             collection_id=collection_id,
-            ground=ground,
+            ground=grounds[owner],
         )
         for collection_id, owner in sorted(collections.items())
     ]

@@ -17,7 +17,7 @@ from bitbylaw_pipeline.cli.demo_home import (
 )
 from bitbylaw_pipeline.settings import Settings
 
-PORTS = Ports(espocrm=1, xai=2, receiver=3, advoware=4, google=5)
+PORTS = Ports(espocrm=1, xai=2, receiver=3, advoware=4, google=5, alerts=6)
 
 
 def test_nothing_of_the_firms_settings_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_the_configuration_page_explains_every_setting(name: str) -> None:
 
 def _documented_commands() -> list[str]:
     found: set[str] = set()
-    for page in ("README.md", "docs/operation.md", "docs/configuration.md"):
+    for page in ("README.md", "docs/operation.md", "docs/configuration.md", "docs/moving-over.md"):
         text = (ROOT / page).read_text("utf-8")
         found |= set(re.findall(r"`bitbylaw ([a-z][^`…]*)`", text))
         for block in re.findall(r"```(?:sh|ini)\n(.*?)```", text, re.DOTALL):

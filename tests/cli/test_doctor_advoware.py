@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bitbylaw_pipeline.cli.advoware_checks import clock_finding
+from bitbylaw_pipeline.cli.advoware_checks import clock
 from bitbylaw_pipeline.inbox import outages
 from bitbylaw_pipeline.inbox.database import Database
 from tests.cli.conftest import Office, Terminal
@@ -170,4 +170,4 @@ def test_the_proxy_tells_what_it_lets_through(advoware_office: Office) -> None:
 )
 def test_the_clock_is_judged(at: float | None, level: str) -> None:
     """More than a minute apart is worth a word, in either direction."""
-    assert clock_finding(1000.0, at, 1001.0).level == level
+    assert clock(1000.0, at, 1001.0).level == level

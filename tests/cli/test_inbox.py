@@ -6,8 +6,10 @@ import re
 import time
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Connection
 
+from bitbylaw_pipeline.cli.main import cli
 from bitbylaw_pipeline.inbox import events, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from tests.cli.conftest import Terminal
@@ -124,3 +126,79 @@ def test_bad_input_is_one_sentence(terminal: Terminal, arguments: tuple[str, ...
     result = terminal.run("inbox", *arguments)
     assert result.exit_code == 2
     assert says in re.sub(r"\s+", " ", result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (("--key", FIRST), 1),
+        (("--stream", "documents"), 2),
+        (("--reason", "no_access"), 1),
+        (("--since", "30m"), 2),
+        (("--all",), 3),
+        (("--reason", "nothing_like_it"), 0),
+    ],
+)
+def test_drop_gives_up_what_matches(terminal: Terminal, arguments: tuple[str, ...], count: int) -> None:
+    """It is shown first, is not parked any more, and cannot be replayed; the events say who gave it up."""
+    result = terminal.run("inbox", "drop", *arguments, "--yes")
+    assert f"dropped {count}" in result.output
+    assert sum(key in result.output for key in (FIRST, SECOND, OWNER)) == count
+    assert f"{3 - count} parked" in terminal.run("inbox", "parked").output
+    assert "replayed 0" in terminal.run("inbox", "replay", *arguments).output
+    told = terminal.run("inbox", "list", "--source", "cli").output
+    assert len(re.findall(r" drop ", told)) == count
+    assert f"{count} events" in told
+
+
+def test_drop_asks_first(terminal: Terminal, with_state: tuple[Terminal, Database]) -> None:
+    """A no leaves everything parked; a yes gives up what was shown."""
+    settings = terminal.settings
+    refused = CliRunner().invoke(cli, ["inbox", "drop", "--stream", "documents"], env=settings, input="n\n")
+    assert refused.exit_code == 1
+    assert FIRST in refused.output
+    assert "3 parked" in terminal.run("inbox", "parked").output
+    agreed = CliRunner().invoke(cli, ["inbox", "drop", "--stream", "documents"], env=settings, input="y\n")
+    assert "dropped 2" in agreed.output
+    assert "1 parked" in terminal.run("inbox", "parked").output
+
+
+def test_what_was_dropped_comes_back_by_its_next_event(
+    terminal: Terminal, with_state: tuple[Terminal, Database]
+) -> None:
+    """Until then it is given up and no success; then it is ready, as if it had never been parked."""
+    database = with_state[1]
+    terminal.run("inbox", "drop", "--key", FIRST, "--yes")
+    assert "given up at" in terminal.run("inbox", "show", "documents", FIRST).output
+    assert database.read(work_queue.last_successes) == {}
+    database.run_sync(lambda conn: work_queue.want(conn, time.time(), "documents", [FIRST]))
+    assert "waiting since" in terminal.run("inbox", "show", "documents", FIRST).output
+    claims = database.run_sync(
+        lambda conn: work_queue.claim(conn, time.time(), "documents", limit=5, lease_seconds=60)
+    )
+    assert [one.key for one in claims] == [FIRST]
+    database.run_sync(lambda conn: work_queue.complete(conn, time.time(), claims))
+    assert "done" in terminal.run("inbox", "show", "documents", FIRST).output
+
+
+def test_drop_says_what_to_narrow(terminal: Terminal) -> None:
+    """Everything is given up only where that is said."""
+    result = terminal.run("inbox", "drop", "--yes")
+    assert result.exit_code == 2
+    assert "Say what to drop" in result.stderr
+
+
+def test_what_was_wanted_anew_is_not_dropped(with_state: tuple[Terminal, Database]) -> None:
+    """An event that comes in while a person reads the list counts more than the answer."""
+    database = with_state[1]
+
+    def park(conn: Connection) -> None:
+        work_queue.want(conn, 0.0, "documents", [FIRST])
+        claims = work_queue.claim(conn, 0.0, "documents", limit=1, lease_seconds=60)
+        work_queue.park(conn, 0.0, claims[0], "too_large", "Permanent: so it is.")
+
+    database.run_sync(park)
+    (seen,) = database.read(work_queue.parked)
+    database.run_sync(lambda conn: work_queue.want(conn, 1.0, "documents", [FIRST]))
+    assert not database.run_sync(lambda conn: work_queue.drop(conn, 2.0, seen))
+    assert database.run_sync(lambda conn: work_queue.ready_count(conn, 2.0, "documents")) == 1

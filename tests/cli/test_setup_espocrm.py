@@ -113,6 +113,25 @@ def test_missing_fields_are_named_and_end_with_1(office: Office) -> None:
     assert "as bool" in result.output
 
 
+def test_missing_fields_are_a_table_to_work_through(advoware_office: Office) -> None:
+    """Each with its type, its least length and its options, Advoware's fields among them; what is there is not in it."""
+    advoware_office.seed(
+        entities={
+            "CDokumente": {"removeFields": ["sha256", "fileStatus"]},
+            "CBeteiligte": {"removeFields": ["betnr", "titel"]},
+        }
+    )
+    output = advoware_office.run("setup-espocrm").stdout
+    table = output[output.index("Fields to be made") :].splitlines()[2:]
+    rows = {tuple(line.split()[:3]): line for line in table if line.strip()}
+    assert set(rows) == {
+        ("CDokumente", "sha256", "varchar"), ("CDokumente", "fileStatus", "enum"),
+        ("CBeteiligte", "betnr", "integer"), ("CBeteiligte", "titel", "varchar"),
+    }  # fmt: skip
+    assert " 64 " in rows["CDokumente", "sha256", "varchar"]
+    assert "neu, geändert, synced, unchanged" in rows["CDokumente", "fileStatus", "enum"]
+
+
 def test_the_public_address_is_needed(office: Office) -> None:
     """Without it nobody knows where webhooks should go."""
     result = office.run("setup-espocrm", RECEIVER_PUBLIC_URL="")

@@ -7,9 +7,11 @@ import json
 import pytest
 from sqlalchemy import Connection
 
-from bitbylaw_pipeline.inbox import batches, events, outages, work_queue
+from bitbylaw_pipeline.domain.alert import Alert, Trouble, TroubleKind
+from bitbylaw_pipeline.domain.errors import Transient
+from bitbylaw_pipeline.inbox import alerts, batches, events, outages, reconciliations, work_queue
 from bitbylaw_pipeline.inbox.database import Database
-from tests.cli.conftest import Terminal
+from tests.cli.conftest import Office, Terminal
 
 DOCUMENT = "6a1a42a22eb2fc203"
 
@@ -97,3 +99,101 @@ def test_flags_are_told(with_state: tuple[Terminal, Database]) -> None:
         json.loads(terminal.run("status", "--json", XAI_EGRESS="field").stdout)["egress"]["leaves_the_firm"]
         is False
     )
+
+
+def test_flows_tell_success_drift_and_silence(with_state: tuple[Terminal, Database]) -> None:
+    """What the last reconciliation found stands in the flow's line, and what is wrong with it below the table."""
+    terminal, database = with_state
+
+    def note(conn: Connection) -> None:
+        now = database.now(conn)
+        work_queue.want(conn, now - 7200, "collections", ["Account:6aa33b86ee6fcc0e3"])
+        work_queue.want(conn, now - 300, "documents", ["a"])
+        claims = work_queue.claim(conn, now - 300, "documents", limit=1, lease_seconds=60)
+        work_queue.complete(conn, now - 300, claims)
+        found = {"missing": 3, "orphaned": 25}
+        reconciliations.note_ended(
+            conn, now - 3600, "documents", begun_at=now - 3660, listed={}, counts=found, wanted=3, withheld=25
+        )
+        trouble = Transient("xai-files lists nothing where 40 files were.", system="xai-files")
+        reconciliations.note_failed(conn, now, "documents", trouble)
+
+    database.run_sync(note)
+    output = terminal.run("status").output
+    row = next(line for line in output.splitlines() if line.startswith("documents"))
+    assert row.split()[-7:] == ["5", "min", "ago", "28", "60", "min", "ago"]
+    assert "documents: 25 deletes wait for an approval (bitbylaw approve-deletes)." in output
+    assert "documents: The last reconciliation failed: xai-files lists nothing where 40 files were." in output
+    assert (
+        "collections: Work has been waiting for 2 h, and nothing succeeded (last success: none yet)."
+        in output
+    )
+    told = json.loads(terminal.run("status", "--json").stdout)
+    documents = told["flows"]["documents"]
+    assert (documents["drift"], documents["withheld"]) == (28, 25)
+    assert documents["last_success_at"] == pytest.approx(told["now"] - 300, abs=30)
+    assert told["flows"]["collections"]["silence"].startswith("Work has been waiting")
+
+
+JSON_NAMES = {
+    "now", "flows", "streams", "systems", "batches", "paused", "flags", "is_draining", "egress", "holds", "notices",
+    "alerts", "pairs", "last_passes", "advoware", "termine", "events",
+}  # fmt: skip
+
+
+def test_json_has_stable_names(with_state: tuple[Terminal, Database]) -> None:
+    """Programs of the firm read them: a name that goes is a change to be made on purpose."""
+    told = json.loads(with_state[0].run("status", "--json").stdout)
+    assert set(told) == JSON_NAMES
+    assert set(told["flows"]) == {"documents", "collections"}
+    assert set(told["flows"]["documents"]) == {
+        "name", "waiting", "in_work", "delayed", "parked", "oldest_waiting_seconds", "last_success_at", "drift",
+        "withheld", "reconciled_at", "reconcile_failure", "silence",
+    }  # fmt: skip
+    assert set(told["systems"]) == {"espocrm", "xai-files", "xai-management"}
+    assert set(told["systems"]["espocrm"]) == {
+        "name", "is_paused", "is_refused", "since", "until", "reason", "limits", "answered_at", "probe",
+    }  # fmt: skip
+    assert set(told["egress"]) == {"rule", "is_stopped", "says", "remaining", "leaves_the_firm"}
+
+
+def test_open_alerts_are_listed(with_state: tuple[Terminal, Database]) -> None:
+    """Each with what to do."""
+    terminal, database = with_state
+    trouble = Trouble(
+        TroubleKind.DRIFT, "documents", "28 differ.", "bitbylaw reconcile --flow documents", None, 28
+    )
+    database.run_sync(lambda conn: alerts.put(conn, [Alert(trouble, 1.0, 2.0, None, {})]))
+    output = terminal.run("status").output
+    assert "Alerts (1 open)" in output
+    assert "documents: 28 differ." in output
+    assert "-> bitbylaw reconcile --flow documents" in output
+    assert json.loads(terminal.run("status", "--json").stdout)["alerts"][0]["subject"] == "documents"
+
+
+def test_probe_asks_every_system_now(calendar_office: Office) -> None:
+    """With the time of its answer; what refuses our key or does not answer is said, and the exit code stays 0."""
+    result = calendar_office.run("status", "--probe", "--json")
+    assert result.exit_code == 0
+    systems = json.loads(result.stdout)["systems"]
+    assert list(systems) == ["espocrm", "xai-files", "xai-management", "advoware", "google"]
+    assert all(one["probe"]["is_reached"] and one["probe"]["seconds"] > 0 for one in systems.values())
+    result = calendar_office.run("status", "--probe", XAI_API_KEY="not-the-key", ADVOWARE_KANZLEI="nobody")
+    assert result.exit_code == 0
+    rows = {line.split()[0]: line for line in result.output.splitlines() if line.strip()}
+    assert "answers" in rows["espocrm"]
+    assert " ms" in rows["espocrm"]
+    assert "answers" not in rows["xai-files"].replace("answered", "")
+    assert "answers" not in rows["advoware"].replace("answered", "")
+
+
+def test_probe_leaves_alone_who_refuses_our_key(
+    advoware_office: Office, with_state: tuple[Terminal, Database]
+) -> None:
+    """Every login that is refused brings the user closer to being locked out."""
+    database = with_state[1]
+    database.run_sync(lambda c: outages.pause(c, database.now(c), "advoware", 60.0, outages.REFUSED))
+    told = json.loads(advoware_office.run("status", "--probe", "--json").stdout)
+    assert told["systems"]["advoware"]["is_refused"]
+    assert told["systems"]["advoware"]["probe"]["says"].startswith("not asked")
+    assert advoware_office.sandbox.advoware.tokens.given == 0

@@ -30,7 +30,7 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
             await asyncio.sleep(0)
         yield server.url
     finally:
-        server.should_exit = True
+        server.stop()
         await running
 
 

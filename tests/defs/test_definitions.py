@@ -26,13 +26,14 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
         "espocrm/beteiligte", "espocrm/bankverbindungen", "espocrm/collection_ids",
         "xai/collections", "xai/files", "xai/collection_documents", "xai/drift",
         "advoware/parteien", "advoware/konten", "advoware/aktenbestand",
-        "advoware/beteiligte", "advoware/bankverbindungen", "advoware/akten", "advoware/pass",
+        "advoware/beteiligte", "advoware/bankverbindungen", "advoware/akten", "advoware/pass", "advoware/drift",
         "advoware/terminkalender", "google/calendars", "google/termine",
         "google/audit",
     }  # fmt: skip
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     assert set(sensors) == {
         "akten_queue",
+        "alerts",
         "bankverbindungen_queue",
         "beteiligte_queue",
         "change_feed",
@@ -46,18 +47,19 @@ def test_everything_is_loaded(repository: RepositoryDefinition) -> None:
     assert all(sensor.default_status is dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
     assert set(schedules) == {
-        "nightly_sweep",
+        "nightly_xai_drift",
         "nightly_housekeeping",
         "advoware_every_quarter_hour",
         "termine_every_quarter_hour",
-        "weekly_termine_audit",
+        "nightly_termine_audit",
+        "nightly_advoware_drift",
     }
     assert all(schedule.default_status is dg.DefaultScheduleStatus.RUNNING for schedule in schedules.values())
     assert all(schedule.execution_timezone == "Europe/Berlin" for schedule in schedules.values())
     jobs = {job.name for job in repository.get_all_jobs()}
     assert jobs >= {
-        "documents", "collections", "sweep", "housekeeping", "beteiligte", "bankverbindungen", "akten", "advoware_pass",
-        "termine", "termine_audit",
+        "documents", "collections", "xai_drift", "housekeeping", "beteiligte", "bankverbindungen", "akten", "advoware_pass",
+        "termine", "termine_audit", "advoware_drift",
     }  # fmt: skip
 
 

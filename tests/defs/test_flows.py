@@ -100,11 +100,11 @@ def test_nothing_personal_in_what_dagster_stores(
         assert not any(name in text or escaped in text for text in stored), name
 
 
-def test_sweep_wants_what_differs(busy_office: tuple[Office, str, list[str]]) -> None:
+def test_nightly_comparison_wants_what_differs(busy_office: tuple[Office, str, list[str]]) -> None:
     """The nightly comparison finds a deletion that nobody told us of, wants the document, and publishes counts."""
     office, _, made = busy_office
     office.espo("DELETE", f"/api/v1/CDokumente/{made[0]}")
-    result = office.run("sweep")
+    result = office.run("xai_drift")
     assert result.success
     event = office.instance.get_latest_materialization_event(reconciliation.drift.key)
     assert event is not None
@@ -112,9 +112,11 @@ def test_sweep_wants_what_differs(busy_office: tuple[Office, str, list[str]]) ->
     metadata: dict[str, Any] = {
         name: value.value for name, value in event.asset_materialization.metadata.items()
     }
-    assert metadata["documents_listed"] == 1
-    assert metadata["documents_wanted"] >= 1
-    assert metadata["orphan_files"] == 0
+    assert metadata["documents_listed_espocrm_documents"] == 1
+    assert metadata["documents_gone_in_espocrm"] == metadata["documents_wanted"] == 1
+    assert metadata["documents_orphaned"] == 0
+    (row,) = metadata["drift"]
+    assert row.data["subject"] == made[0]
     row = office.database.read(lambda conn: work_queue.get(conn, "documents", made[0]))
     assert row is not None
     assert row.wanted > row.done

@@ -1,9 +1,10 @@
-"""The weekly audit of appointments, on the stand-ins: what it materializes, whom it leaves out, what the check says."""
+"""The nightly audit of appointments, on the stand-ins: what it materializes, whom it leaves out, what the check says."""
 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from dagster._serdes import serialize_value
 from sqlalchemy import delete
 
 from bitbylaw_pipeline.defs import termine_audit
-from bitbylaw_pipeline.inbox import batches
+from bitbylaw_pipeline.inbox import batches, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.schema import sync_link
 from bitbylaw_pipeline.orchestration.backend import Backend
@@ -54,7 +55,7 @@ class Firm:
     database: Database
 
     def audit(self) -> dg.ExecuteInProcessResult:
-        """The weekly job, in this process."""
+        """The nightly job, in this process."""
         ours = dg.Definitions(
             assets=[termine_audit.termine_audit],
             jobs=[termine_audit.termine_audit_job],
@@ -72,19 +73,30 @@ class Firm:
 
     def check(self, after_seconds: float = 0.0) -> Finding:
         """What the standing check says, so many seconds from now."""
-        (check,) = termine_audit.checks
+        check = termine_audit.checks[0]
         settings = self.backend.settings()
         return self.database.read(
             lambda c: check.look(Moment(c, self.database.now(c) + after_seconds, settings))
         )
 
+    def drifted(self) -> Finding:
+        """What the check on drift says."""
+        settings = self.backend.settings()
+        return self.database.read(
+            lambda c: termine_audit.checks[1].look(Moment(c, self.database.now(c), settings))
+        )
+
     def run_passes(self) -> None:
-        """A pass over everybody's appointments."""
+        """A pass over everybody's appointments, and with it what is wanted."""
 
         async def main() -> None:
             async with open_runtime(self.backend.settings()) as runtime:
+                now = self.database.read(self.database.now)
+                claiming = partial(work_queue.claim, now=now, stream="termine", limit=9, lease_seconds=60.0)
+                claims = await runtime.database.run(claiming)
                 for kuerzel in EMPLOYEES:
                     await runtime.streams["termine"].sync(kuerzel)
+                await runtime.database.run(partial(work_queue.complete, now=now, claims=claims))
 
         asyncio.run(main())
 
@@ -103,10 +115,15 @@ class Firm:
             resources={"backend": self.backend},
             scheduled_execution_time=datetime(2026, 11, 22, 3, tzinfo=ZoneInfo("Europe/Berlin")),
         ) as context:
-            told = termine_audit.weekly_termine_audit.evaluate_tick(context)
+            told = termine_audit.nightly_termine_audit.evaluate_tick(context)
         if told.run_requests:
             return told.run_requests[0]
         return str(told.skip_message)
+
+
+def table(records: dg.TableMetadataValue) -> list[Any]:
+    """The rows of a table in metadata."""
+    return [record.data for record in records.records]
 
 
 def calendar_of(kuerzel: str) -> str:
@@ -175,11 +192,11 @@ def test_nothing_found(firm: Firm) -> None:
     assert firm.check(OLDEST_SECONDS - 60.0).passed
     late = firm.check(OLDEST_SECONDS + 60.0)
     assert not late.passed
-    assert "AB: last audited 8 days ago" in late.says
+    assert "AB: not audited for over 1 d" in late.says
 
 
-def test_findings_are_counted_and_nothing_is_repaired(firm: Firm) -> None:
-    """Counts by kind become metadata, the check names the command, and no name stands in the run's events."""
+def test_findings_are_counted_and_repaired_by_the_queue(firm: Firm) -> None:
+    """Counts by kind and by class become metadata, no name stands in the run's events; the passes put it right."""
     firm.database.run_sync(lambda c: c.execute(delete(sync_link)))
     before = firm.writes()
     result = firm.audit()
@@ -187,6 +204,9 @@ def test_findings_are_counted_and_nothing_is_repaired(firm: Firm) -> None:
     assert firm.writes() == before
     told = firm.numbers()
     assert (told["findings"], told["event_without_link"], told["employees_with_findings"]) == (2, 2, "AB, CD")
+    assert (told["termine_missing"], told["termine_wanted"], told["termine_for_a_person"]) == (2, 2, 0)
+    assert [row["subject"].split(",")[0] for row in table(told["drift"])] == ["AB frNr 501", "CD frNr 502"]
+    assert firm.drifted().passed
     found = firm.check()
     assert not found.passed
     assert found.says == (
@@ -209,6 +229,7 @@ def test_one_refused_calendar_holds_up_nobody(firm: Firm) -> None:
     assert told["failed_for"].startswith("AB: ")
     assert "AB: could not be audited (ScopeRefused)" in firm.check().says
     assert "CD" not in firm.check().says
+    assert "termine: 1 wait for a person" in firm.drifted().says
 
 
 def test_nobody_to_be_seen_fails_the_run(firm: Firm) -> None:
@@ -217,6 +238,8 @@ def test_nobody_to_be_seen_fails_the_run(firm: Firm) -> None:
         firm.sandbox.google.edit({"do": "revoke_access", "calendar": calendar_of(kuerzel), "status": 404})
     assert not firm.audit().success
     assert firm.instance.get_latest_materialization_event(termine_audit.AUDIT) is None
+    assert "AB: could not be audited" in firm.check().says
+    assert firm.drifted().says.startswith("termine: could not be compared (Scope")
 
 
 def test_schedule_starts_an_audit_or_says_why_not(firm: Firm) -> None:
@@ -237,9 +260,9 @@ def test_without_calendars_there_is_nothing_to_do(firm: Firm) -> None:
     assert firm.check() == Finding(True, NO_CALENDARS)
 
 
-def test_it_is_due_on_sundays_in_berlin() -> None:
-    """Sunday at three, by Berlin's clock, switched on from the start."""
-    schedule = termine_audit.weekly_termine_audit
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 3 * * 0", "Europe/Berlin")
+def test_it_is_due_every_night_in_berlin() -> None:
+    """At three, by Berlin's clock, switched on from the start."""
+    schedule = termine_audit.nightly_termine_audit
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 3 * * *", "Europe/Berlin")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.job_name == termine_audit.JOB

@@ -1,12 +1,13 @@
-"""A real dagster-daemon with its code server, for a DAGSTER_HOME of its own. Each start costs some 10 s of CPU."""
+"""A real dagster-daemon and a code server, for a DAGSTER_HOME of its own. Each start costs some 10 s of CPU."""
 
 import contextlib
-import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster_graphql.cli import execute_query
 
 from tests.orchestration.workbench import PROJECT, wait_until
 
 STOP_SECONDS = 40.0
+LOCATION = "bitbylaw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +35,15 @@ class Daemon:
     environment: Mapping[str, str]
 
     def graphql(self, query: str, **variables: Any) -> Any:
-        """Asks what the UI asks, and returns the data. Costs 5 s of CPU: it is a process of its own."""
-        done = subprocess.run(
-            [Path(sys.executable).parent / "dagster-graphql", "-w", str(self.home / "workspace.yaml"), "-t", query,
-             "-v", json.dumps(variables)],
-            env=dict(self.environment), cwd=PROJECT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
-        assert answers, done.stdout[-1000:] + done.stderr[-2000:]
-        answer = json.loads(answers[-1])
+        """Asks what the UI asks, of the same code server, and returns the data.
+
+        In this process: as a command, each question loaded all definitions anew, for 5 s of CPU.
+        """
+        target = WorkspaceFileTarget([str(self.home / "workspace.yaml")])
+        with WorkspaceProcessContext(self.instance, target) as context, warnings.catch_warnings():
+            # Dagster's own calls of what it means to take away.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            answer = execute_query(context, query, variables)
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
@@ -56,12 +61,14 @@ def prepare_home(home: Path) -> None:
 
 @contextmanager
 def running_daemon(home: Path, module: str, environment: Mapping[str, str]) -> Iterator[Daemon]:
-    """`dagster-daemon run` on the module's definitions until the block ends; the environment also reaches the runs."""
+    """`dagster-daemon run` on the module's definitions until the block ends; the environment also reaches the runs.
+
+    The definitions are served by a program of their own, as `bitbylaw up` has them.
+    """
     prepare_home(home)
-    workspace = home / "workspace.yaml"
-    workspace.write_text(
-        f"load_from: [{{python_module: {{module_name: {module}, location_name: bitbylaw}}}}]",
-        encoding="utf-8",
+    listens_on = home / "code.sock"
+    (home / "workspace.yaml").write_text(
+        f"load_from: [{{grpc_server: {{socket: {listens_on}, location_name: {LOCATION}}}}}]", encoding="utf-8"
     )
     given = {
         **os.environ,
@@ -70,22 +77,44 @@ def running_daemon(home: Path, module: str, environment: Mapping[str, str]) -> I
         "PYTHONPATH": str(PROJECT),
         **environment,
     }
-    with instance_of(home) as instance, (home / "daemon.log").open("wb") as log:
-        # The instance first: two that make Dagster's SQLite tables at once spoil them.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)],
-            env=given, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-        try:
+    code_server = [
+        "dagster", "api", "grpc", "--socket", str(listens_on), "--location-name", LOCATION, "--module-name", module,
+        "--use-python-environment-entry-point", "--inject-env-vars-from-instance",
+    ]  # fmt: skip
+    # The instance first: two that make Dagster's SQLite tables at once spoil them.
+    with instance_of(home) as instance, _running(code_server, given, home / "code-server.log"):
+        wait_until(lambda: _listens(listens_on), "the code server")
+        workspace = ["-w", str(home / "workspace.yaml")]
+        with _running(["dagster._daemon", "run", *workspace], given, home / "daemon.log") as process:
             yield Daemon(process, instance, home, given)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-            # Only this daemon's own group: what is left of its code server and its runs.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+
+
+@contextmanager
+def _running(
+    arguments: list[str], environment: Mapping[str, str], log_file: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env=dict(environment), cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        # Only its own group: what is left of its runs.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(str(path))
+        return True
+    return False
 
 
 @contextmanager

@@ -8,11 +8,16 @@ import dagster as dg
 import pytest
 from sqlalchemy import Connection
 
+from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document_state import DocumentState, IndexStatus
 from bitbylaw_pipeline.domain.egress import EgressRule
-from bitbylaw_pipeline.inbox import batches, document_states, work_queue
+from bitbylaw_pipeline.inbox import batches, collection_states, document_states, work_queue
 from bitbylaw_pipeline.inbox.database import Database
-from bitbylaw_pipeline.orchestration.document_checks import egress_check, failed_indexing_check
+from bitbylaw_pipeline.orchestration.document_checks import (
+    egress_check,
+    failed_indexing_check,
+    permission_check,
+)
 from bitbylaw_pipeline.orchestration.queue_checks import (
     OLDEST_WAITING_SECONDS,
     oldest_waiting_check,
@@ -98,6 +103,29 @@ def test_egress_off_is_said_plainly(database: Database) -> None:
     stopped = look(database, check, xai_egress=EgressRule.FIELD)
     assert not stopped.passed
     assert "kill switch" in stopped.says
+    assert "bitbylaw egress allow" in stopped.says
+
+
+def test_what_is_at_xai_without_permission_is_counted_by_reason(database: Database) -> None:
+    """By id, with the command that lists it; what is permitted is not there."""
+    check = permission_check(FILES)
+    given = CollectionState("Account:a", "collection_a", True, "field:01", 1.0)
+    gone = replace(given, owner_key="Account:b", collection_id="collection_b", is_permitted=False)
+    state = DocumentState("d1", 1.0, file_id="file_1", owners=("Account:a",))
+
+    def put(conn: Connection) -> None:
+        collection_states.put(conn, given)
+        document_states.put(conn, state)
+
+    database.run_sync(put)
+    assert look(database, check, xai_egress=EgressRule.FIELD).passed
+    database.run_sync(lambda conn: collection_states.put(conn, gone))
+    lost = replace(state, document_id="d2", owners=("Account:b",))
+    database.run_sync(lambda conn: document_states.put(conn, lost))
+    found = look(database, check, xai_egress=EgressRule.FIELD)
+    assert (found.passed, list(found.ids)) == (False, ["d2", "Account:b"])
+    assert found.facts == {"withdrawn": 2, "excluded": 0, "deleted": 0, "owner_deleted": 0}
+    assert "bitbylaw egress remaining" in found.says
 
 
 CHECKS = (parked_check(FILES, TOYS.name), egress_check(FILES))

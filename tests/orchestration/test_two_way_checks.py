@@ -11,8 +11,8 @@ from bitbylaw_pipeline.domain.two_way_link import Conflict, Hold, Link, LinkStat
 from bitbylaw_pipeline.domain.two_way_state import HoldChanges
 from bitbylaw_pipeline.inbox import two_way_conflicts, two_way_holds, two_way_links
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.inbox.pass_times import last_pass, note_pass
 from bitbylaw_pipeline.orchestration.pass_checks import LONGEST_SECONDS, pass_age_check
-from bitbylaw_pipeline.orchestration.pass_times import last_pass, note_pass
 from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
 from bitbylaw_pipeline.orchestration.streams import NO_ADVOWARE
 from bitbylaw_pipeline.orchestration.two_way_checks import (

@@ -1,7 +1,10 @@
 """A place to try the toy stream in: a state database, a Dagster instance on disk, runs in this process."""
 
+import atexit
+import functools
 import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +44,28 @@ def dagster_storage(kind: str, home: Path) -> dict[str, Any]:
 
 @contextmanager
 def dagster_instance(kind: str, home: Path) -> Iterator[dg.DagsterInstance]:
-    """A real instance on SQLite or PostgreSQL with the project's log settings."""
+    """A real instance on SQLite or PostgreSQL with the project's log settings; the folder is empty."""
+    if kind == "sqlite":
+        shutil.copytree(_sqlite_template(), home, dirs_exist_ok=True)
+    with _open_instance(kind, home) as instance:
+        yield instance
+
+
+@functools.cache
+def _sqlite_template() -> Path:
+    """Dagster's tables in files, made once: made anew for each instance, they took most of its start."""
+    folder = Path(tempfile.mkdtemp(prefix="dagster-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with _open_instance("sqlite", folder) as instance:
+        # Each of the three files comes with its first use.
+        instance.get_runs_count()
+        instance.get_dynamic_partitions("documents")
+        instance.all_instigator_state()
+    return folder
+
+
+@contextmanager
+def _open_instance(kind: str, home: Path) -> Iterator[dg.DagsterInstance]:
     overrides = {
         "storage": dagster_storage(kind, home),
         "telemetry": {"enabled": False},

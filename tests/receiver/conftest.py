@@ -20,6 +20,7 @@ from bitbylaw_pipeline.inbox.events import InboxEvent
 from bitbylaw_pipeline.sandbox.serving import serving
 from tests.conftest import ENCRYPTION_KEY, FakeClock, migrated_url
 from tests.receiver.deliveries import REPLACED_LATELY, REPLACED_LONG_AGO, SIGNERS, Signer
+from tests.receiver.firms import make_well
 from tests.receiver.proxies import ROWS, ProxyBench, WatchedAdvoware
 from tests.receiver.receiver_settings import PATIENT_SECONDS, receiver_settings
 from webhook_sensor_app.app import create_app
@@ -178,4 +179,13 @@ def proxied(advoware: tuple[WatchedAdvoware, str], tmp_path: Path) -> Iterator[P
     """The same on SQLite alone, for what the database has no part in."""
     database = Database.open(migrated_url("sqlite", tmp_path), encryption_key=ENCRYPTION_KEY)
     yield _proxy_bench(advoware, database)
+    database.close()
+
+
+@pytest.fixture
+def door(tmp_path: Path, clock: FakeClock) -> Iterator[Bench]:
+    """A firm in which all is well, on SQLite alone: for what the database has no part in."""
+    database = Database.open(migrated_url("sqlite", tmp_path), clock=clock, encryption_key=ENCRYPTION_KEY)
+    make_well(database)
+    yield Bench(database, clock)
     database.close()

@@ -359,7 +359,7 @@ def test_a_system_that_refuses_connections_is_waited_for_over_real_sockets(tmp_p
                     again = loopback_server(world.xai, int(address.rpartition(":")[2]))
                     serving = asyncio.create_task(again.run_until_stopped())
                     await world.rest()
-                    again.should_exit = True
+                    again.stop()
                     await serving
                 assert len(world.files_in(matter)) == 1
                 assert (await _row(world, document)).attempts == 0

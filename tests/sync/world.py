@@ -111,7 +111,7 @@ class World:
 
     async def new_matter(self, entity_type: str = KLAGE, **values: Any) -> str:
         """A matter with permission, unless the values say otherwise."""
-        granted = {"kiFreigabe": True, "kiFreigabeReferenz": "Mandat 7", "kiFreigabeDatum": "2026-01-02"}
+        granted = {"kiFreigabe": True, "kiFreigabeReferenz": "Mandat 7", "kiFreigabeDatum": "2023-01-02"}
         record = await self.espo("POST", entity_type, {"name": "Matter", **granted, **values})
         return str(record["id"])
 
@@ -268,7 +268,7 @@ class World:
             if await holds if isinstance(holds, Awaitable) else holds:
                 return
             assert time.monotonic() < deadline, what or "What was waited for did not come about."
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
 
     async def rest(self) -> None:
         """Waits, in real time, until nothing is open any more but what is parked."""

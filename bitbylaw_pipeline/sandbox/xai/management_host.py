@@ -133,7 +133,7 @@ class ManagementHost:
         return {
             "apiKeyId": "sandbox-management-key",
             "scope": "SCOPE_TEAM",
-            "scopeId": "sandbox-team",
+            "scopeId": self.store.switches.management_team,
             "acls": [f"team-token:endpoint:{name}" for name in ENDPOINTS if name not in denied],
             "name": "sandbox",
             "createTime": rfc3339(self.store.clock.now()),

@@ -48,6 +48,7 @@ class Switches:
     | credits_exhausted | no, 429, 403 | the answer to uploads and attachments of a team without credits |
     | api_key_state | ok, invalid, blocked, disabled, team_blocked | of the inference key |
     | management_key_state | ok, invalid, no_permission | of the management key |
+    | management_team | sandbox-team | the team of the management key; the API key's is `sandbox-team` |
     | denied_endpoints | [] | rights missing on the management key, such as `AddFileToCollection` |
     | one_shot_upload | available, gone | multipart upload into a collection |
     | zero_byte_upload | 200, 400 | an upload without a byte |
@@ -69,6 +70,7 @@ class Switches:
     credits_exhausted: str | int = "no"
     api_key_state: str = "ok"
     management_key_state: str = "ok"
+    management_team: str = "sandbox-team"
     denied_endpoints: list[str] = field(default_factory=list)
     one_shot_upload: str = "available"
     zero_byte_upload: int = 200
@@ -103,6 +105,7 @@ def _checked(name: str, value: Any) -> Any:
         "list_lag": isinstance(value, int | float),
         "stuck_token": isinstance(value, bool),
         "denied_endpoints": isinstance(value, list) and all(isinstance(item, str) for item in value),
+        "management_team": isinstance(value, str),
         "max_upload_bytes": isinstance(value, int),
         "keep_bytes": value is None or isinstance(value, int),
         "stage_seconds": isinstance(value, dict) and set(value) <= set(STAGES),
