@@ -27,6 +27,7 @@ from bitbylaw_pipeline.bench.options import Options
 from bitbylaw_pipeline.bench.parties import measure_parties
 from bitbylaw_pipeline.bench.programs import end_leftovers
 from bitbylaw_pipeline.bench.receiver_load import measure_receiver
+from bitbylaw_pipeline.bench.reconcile import measure_reconcile
 from bitbylaw_pipeline.bench.report import Report, Section, conditions, show
 from bitbylaw_pipeline.bench.trickle import measure_trickle
 from bitbylaw_pipeline.bench.whole_pipeline import WholePipeline, open_whole_pipeline
@@ -40,6 +41,7 @@ ALONE: dict[str, Alone] = {
     "engine": measure_engine,
     "parties": measure_parties,
     "appointments": measure_appointments,
+    "reconcile": measure_reconcile,
 }
 ON_PIPELINE: dict[str, OnPipeline] = {
     "trickle": measure_trickle,
@@ -137,6 +139,13 @@ BUSY_LOAD_PER_CPU = 0.3
     show_default=True,
     type=click.IntRange(40),
     help="Of each employee in Advoware.",
+)
+@click.option(
+    "--reconciled-documents",
+    default=_DEFAULTS.reconciled_documents,
+    show_default=True,
+    type=click.IntRange(100),
+    help="Documents whose reconciliation is measured, beside that of a tenth of them.",
 )
 @click.option(
     "--polls/--no-polls",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,11 +83,22 @@ def _twin_of_documents() -> dict[str, Any]:
     }
 
 
-async def add_matters(sandbox: Sandbox, label: str, count: int) -> list[str]:
-    """New matters with permission; returns their ids."""
+async def add_matters(
+    sandbox: Sandbox, label: str, count: int, *, collection_of: Callable[[str], str | None] = lambda _: None
+) -> list[str]:
+    """New matters with permission, each naming the collection that it has; returns their ids."""
     ids = [record_id("matter", label, number) for number in range(count)]
     granted = {"kiFreigabe": True, "kiFreigabeReferenz": "Einwilligung", "kiFreigabeDatum": "2026-01-05"}
-    rows = [{"id": one, "name": f"Akte {one}", "createdAt": LONG_AGO, **granted} for one in ids]
+    rows = [
+        {
+            "id": one,
+            "name": f"Akte {one}",
+            "createdAt": LONG_AGO,
+            "xaiCollectionId": collection_of(one),
+            **granted,
+        }
+        for one in ids
+    ]
     await sandbox.seed({"records": {MATTER_TYPE: rows}})
     return ids
 

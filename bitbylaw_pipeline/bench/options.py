@@ -27,6 +27,8 @@ class Options:
     parties: int = 5000
     employees: int = 30
     appointments: int = 400
+    reconciled_documents: int = 20_000
+    """At the end; the growth is that from a tenth of them."""
     polls: bool = True
     """Whether a change that the poll has to find is waited for, too: minutes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TextIO
@@ -10,7 +11,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.markup import escape
 
-from bitbylaw_pipeline.cli.pair_names import DOCUMENTS
+from bitbylaw_pipeline.cli.pair_names import DOCUMENTS, TERMINE
 from bitbylaw_pipeline.cli.screen import table
 from bitbylaw_pipeline.domain.drift import Drift, DriftReport
 
@@ -74,7 +75,7 @@ def print_reports(console: Console, reports: Sequence[DriftReport]) -> None:
     rows = [
         (
             report.flow,
-            ", ".join(f"{number} {name}" for name, number in report.listed.items()),
+            _listed(report),
             len(report.drifts),
             count(report.drifts, "queue"),
             report.withheld,
@@ -89,6 +90,14 @@ def print_reports(console: Console, reports: Sequence[DriftReport]) -> None:
     for report in reports:
         if report.drifts:
             _print_drifts(console, report)
+
+
+def _listed(report: DriftReport) -> str:
+    """How long the lists were, without those that had nothing; of appointments those of all employees together."""
+    lengths: Counter[str] = Counter()
+    for name, number in report.listed.items():
+        lengths[name.rpartition("_")[2] if report.flow == TERMINE else name] += number
+    return ", ".join(f"{number} {name}" for name, number in lengths.items() if number) or "nothing"
 
 
 def _print_drifts(console: Console, report: DriftReport) -> None:

@@ -175,12 +175,15 @@ def _vacuum(connect: Any, metadata: sa.MetaData) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The program: 0 and a JSON line; 1 and a sentence on standard error where a run is under way."""
+    """The program: 0 and a JSON line; 1 and a sentence on standard error where it cannot be done now."""
     subject = Mention.parse(sys.stdin.read())
     with dg.DagsterInstance.get() as instance:
         try:
-            if "--count" not in arguments:
-                erase_history(instance, subject)
+            if "--count" not in arguments and not erase_history(instance, subject).is_compact:
+                sys.stderr.write(
+                    "Somebody kept SQLite's files busy, so deleted text may still be in them: run it again.\n"
+                )
+                return 1
             found = count_history(instance, subject)
         except RunUnderWay as under_way:
             sys.stderr.write(f"{under_way}\n")

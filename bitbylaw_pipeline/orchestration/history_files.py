@@ -3,12 +3,15 @@
 import contextlib
 import re
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bitbylaw_pipeline.domain.erasure import Mention
 
-_SQLITE_WAIT_SECONDS = 30.0
+SQLITE_WAIT_SECONDS = 10.0
+_TRIES, _AGAIN_SECONDS = 4, 0.5
+"""A reader keeps the log from being emptied, and Dagster's look in for moments."""
 _PIECE = 1 << 20
 _OVERLAP = 512
 """Longer than any id with the word before it: one that lies across two pieces is found in the second."""
@@ -30,15 +33,20 @@ def count_files(folder: Path, subject: Mention) -> int:
     return sum(contains(file, subject) for file in _files(folder))
 
 
-def compact(database: Path) -> bool:
-    """Writes SQLite's file anew, without what was deleted, and empties its log; False while somebody reads the log."""
+def compact(database: Path, *, wait_seconds: float = SQLITE_WAIT_SECONDS) -> bool:
+    """Writes SQLite's file anew, without what was deleted, and empties its log; False where others keep it busy."""
     if not database.exists():
         return True
-    connection = sqlite3.connect(database, timeout=_SQLITE_WAIT_SECONDS, isolation_level=None)
-    with contextlib.closing(connection):
-        connection.execute("VACUUM")
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy
+    for attempt in range(_TRIES):
+        if attempt:
+            time.sleep(_AGAIN_SECONDS)
+        connection = sqlite3.connect(database, timeout=wait_seconds, isolation_level=None)
+        with contextlib.closing(connection), contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("VACUUM")
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                return True
+    return False
 
 
 def remove_database(database: Path) -> None:

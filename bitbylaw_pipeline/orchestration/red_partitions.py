@@ -16,14 +16,12 @@ _CHUNK = 500
 
 def mark_red(instance: dg.DagsterInstance, stream: str, keys: Collection[str]) -> None:
     """Remembers that these partitions are red, or are about to be."""
-    if keys:
-        instance.daemon_cursor_storage.set_cursor_values({_name(stream, key): "red" for key in keys})
+    _set(instance, stream, keys, "red")
 
 
 def clear_red(instance: dg.DagsterInstance, stream: str, keys: Collection[str]) -> None:
     """Forgets the marks: each of these partitions has a materialization now."""
-    if keys:
-        instance.daemon_cursor_storage.set_cursor_values({_name(stream, key): "" for key in keys})
+    _set(instance, stream, keys, "")
 
 
 def red_among(instance: dg.DagsterInstance, stream: str, keys: Iterable[str]) -> frozenset[str]:
@@ -35,6 +33,12 @@ def red_among(instance: dg.DagsterInstance, stream: str, keys: Iterable[str]) ->
         marks = instance.daemon_cursor_storage.get_cursor_values({_name(stream, key) for key in chunk})
         red.update(key for key in chunk if marks.get(_name(stream, key)))
     return frozenset(red)
+
+
+def _set(instance: dg.DagsterInstance, stream: str, keys: Collection[str], mark: str) -> None:
+    # One by one: of several of which one is known already, Dagster's SQLite storage only updates, and the new ones are lost.
+    for key in keys:
+        instance.daemon_cursor_storage.set_cursor_values({_name(stream, key): mark})
 
 
 def _name(stream: str, key: str) -> str:

@@ -21,7 +21,7 @@ from bitbylaw_pipeline.domain import collection_state
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document import Owner, OwnerKey
 from bitbylaw_pipeline.domain.document_plan import PARTIAL
-from bitbylaw_pipeline.domain.document_state import DocumentState
+from bitbylaw_pipeline.domain.document_state import DocumentState, IndexStatus
 from bitbylaw_pipeline.domain.errors import NotFound
 from bitbylaw_pipeline.domain.file_name import token_of
 from bitbylaw_pipeline.inbox import document_states, intents, work_queue
@@ -207,9 +207,13 @@ class CollectionSearch:
                 replace(old, collections=_with(old.collections, duplicate, oldest)) for old in state.doomed
             )
             collections = _with(state.collections, duplicate, oldest)
-            document_states.put(
-                conn, replace(state, collections=collections, doomed=doomed, status=PARTIAL, updated_at=now)
+            moved_state = replace(
+                state, collections=collections, doomed=doomed, status=PARTIAL, updated_at=now
             )
+            if collections != state.collections:
+                # In the oldest it has to be indexed yet.
+                moved_state = replace(moved_state, index_status=IndexStatus.PENDING, index_check_at=None)
+            document_states.put(conn, moved_state)
         work_queue.want(conn, now, "documents", [state.document_id for state in moved])
         return {file_id for state in moved for file_id in _files(state)}
 

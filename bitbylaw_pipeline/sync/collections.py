@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, time
 
 import structlog
 from sqlalchemy import Connection
@@ -14,10 +13,9 @@ from bitbylaw_pipeline.clients.xai import Xai
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document import Owner, OwnerKey
 from bitbylaw_pipeline.domain.document_plan import STOPPED
-from bitbylaw_pipeline.domain.egress import EgressRule, judge, permitted_since
+from bitbylaw_pipeline.domain.egress import EgressRule, judge
 from bitbylaw_pipeline.domain.errors import Conflict, NotFound, Permanent, Transient
 from bitbylaw_pipeline.domain.outcome import Fact, Outcome, Result
-from bitbylaw_pipeline.domain.termin_times import BERLIN
 from bitbylaw_pipeline.inbox import akte_states, collection_states, document_states, egress_switch, work_queue
 from bitbylaw_pipeline.inbox.coordination import Coordination
 from bitbylaw_pipeline.inbox.database import Database
@@ -30,14 +28,12 @@ from bitbylaw_pipeline.sync.collection_search import (
     collection_name,
 )
 from bitbylaw_pipeline.sync.egress_watch import EgressStopped, EgressWatch
-from bitbylaw_pipeline.sync.owner_permission import day_of
+from bitbylaw_pipeline.sync.owner_permission import begins_in, day_of, refuse_unreadable
 
 log = structlog.get_logger(__name__)
 
 COLLECTIONS = "xai/collections"
 SETTLED = "settled"
-LONGEST_WAIT_SECONDS = 24 * 3600.0
-"""A date far in the future may be corrected: it is looked at once a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,26 +246,13 @@ class CollectionStream:
                 status=MUST_SEARCH if known.status == MUST_SEARCH else "",
             )
             await self._save(withheld, want=() if is_news else None)
-        if self.settings.xai_egress is EgressRule.FIELD and owner.missing_fields:
-            raise Permanent(
-                f"{owner.key.entity_type} shows us no {', '.join(owner.missing_fields)}, so nobody can say whether its "
-                "documents may leave, and none does: make the fields in EspoCRM, let our role read them, or name the "
-                "firm's own in COLLECTION_OWNERS.",
-                system="espocrm",
-                reason="field_missing",
-            )
+        if self.settings.xai_egress is EgressRule.FIELD:
+            refuse_unreadable(owner)
         facts: dict[str, Fact] = {"rule": self.settings.xai_egress.value}
         if known.collection_id:
             facts["collection_kept"] = known.collection_id
-        return Outcome(str(owner.key), Result.WITHHELD, facts, again_in=self._begins_in(owner, now))
-
-    def _begins_in(self, owner: Owner, now: float) -> float | None:
-        """Seconds until a permission begins that is dated in the future, None without one."""
-        since = permitted_since(owner) if self.settings.xai_egress is EgressRule.FIELD else None
-        if since is None or since <= day_of(now):
-            return None
-        begins = datetime.combine(since, time(0), BERLIN).timestamp()
-        return min(begins - now, LONGEST_WAIT_SECONDS)
+        again_in = begins_in(owner, now) if self.settings.xai_egress is EgressRule.FIELD else None
+        return Outcome(str(owner.key), Result.WITHHELD, facts, again_in=again_in)
 
     async def _write_back(self, owner: Owner, collection_id: str) -> None:
         """Writes the collection's id to the owner and reads it again."""

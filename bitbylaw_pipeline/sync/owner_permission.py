@@ -11,21 +11,45 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
-from bitbylaw_pipeline.domain.document import OwnerKey, Permission
-from bitbylaw_pipeline.domain.egress import EgressRule, judge
-from bitbylaw_pipeline.domain.errors import NotFound
+from bitbylaw_pipeline.domain.document import Owner, OwnerKey, Permission
+from bitbylaw_pipeline.domain.egress import EgressRule, judge, permitted_since
+from bitbylaw_pipeline.domain.errors import NotFound, Permanent
 from bitbylaw_pipeline.domain.termin_times import BERLIN
 
 MOST_REMEMBERED = 4096
+LONGEST_WAIT_SECONDS = 24 * 3600.0
 _GONE = Permission(False, "gone")
 
 
 def day_of(now: float) -> date:
     """The day in the firm at `now` (UTC epoch seconds)."""
     return datetime.fromtimestamp(now, UTC).astimezone(BERLIN).date()
+
+
+def begins_in(owner: Owner, now: float) -> float | None:
+    """Seconds until a permission begins that is dated in the future, a day at most; None without one.
+
+    `now` is UTC epoch seconds. A date far in the future may be corrected: it is looked at once a day.
+    """
+    since = permitted_since(owner)
+    if since is None or since <= day_of(now):
+        return None
+    return min(datetime.combine(since, time(0), BERLIN).timestamp() - now, LONGEST_WAIT_SECONDS)
+
+
+def refuse_unreadable(owner: Owner) -> None:
+    """Raises Permanent("field_missing") where the permission cannot be read: silent, it would look withdrawn."""
+    if owner.missing_fields:
+        raise Permanent(
+            f"{owner.key.entity_type} shows us no {', '.join(owner.missing_fields)}, so nobody can say whether its "
+            "documents may leave, and none does: make the fields in EspoCRM, let our role read them, or name the "
+            "firm's own in COLLECTION_OWNERS.",
+            system="espocrm",
+            reason="field_missing",
+        )
 
 
 @dataclass(frozen=True, slots=True)

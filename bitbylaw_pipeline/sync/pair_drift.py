@@ -38,15 +38,14 @@ _TO_HOLDS = "its pass puts it among bitbylaw holds"
 class Known:
     """What the state says once the lists are read.
 
-    `holds`: subject and reason of what waits for a person. `waiting` and `parked`: keys of the work queue. `moved`:
-    links that have changed since the lists were begun, and `moved_ids` their records.
+    `holds`: subject and reason of what waits for a person. `waiting` and `parked`: keys of the work queue. `moved`: the
+    records, by side, of links that have changed since the lists were begun.
     """
 
     holds: frozenset[tuple[str, str]]
     waiting: frozenset[str]
     parked: frozenset[str]
-    moved: frozenset[str]
-    moved_ids: Mapping[Side, frozenset[str]]
+    moved: Mapping[Side, frozenset[str]]
 
 
 def drifts_of(pair: Pair, trial: Trial, known: Known) -> tuple[list[Drift], int]:
@@ -99,19 +98,18 @@ class _Judge:
         for drift in found:
             if drift.key in self._known.parked:
                 continue
-            if self._is_busy(link_id, left, right, str(drift.key)):
+            if self._is_busy(left, right, str(drift.key)):
                 self.busy.add(str(link_id or left or right))
             else:
                 yield drift
 
-    def _is_busy(self, link_id: str | None, left: str | None, right: str | None, key: str) -> bool:
+    def _is_busy(self, left: str | None, right: str | None, key: str) -> bool:
         known = self._known
         return (
             key in known.waiting
             or PASS in known.waiting
-            or link_id in known.moved
-            or left in known.moved_ids[Side.LEFT]
-            or right in known.moved_ids[Side.RIGHT]
+            or left in known.moved[Side.LEFT]
+            or right in known.moved[Side.RIGHT]
         )
 
     def _drift(self, kind: DriftKind, subject: str, says: str, key: str | None) -> Drift:

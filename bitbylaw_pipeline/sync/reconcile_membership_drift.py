@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,7 +25,7 @@ def membership_drifts(joined: Joined, listing: Listing, known: Known) -> Iterato
     replaced: set[str] = set()
     for row in rows(joined.memberships[joined.memberships["document_motion"].isna()]):
         document, owner = documents[row.document], owners[row.owner]
-        if document.is_evidence or owner.is_doubled or owner.motion is not None:
+        if document.is_evidence or owner.motion is not None:
             continue
         if row.seen == LISTED:
             says = f"Its file is missing in {row.collection}."
@@ -98,23 +98,38 @@ def _place_drifts(joined: Joined) -> Iterator[MarkedDrift]:
 
 def _orphans(joined: Joined, listing: Listing, known: Known) -> Iterator[MarkedDrift]:
     """Files with our token that no document has."""
-    motions = dict(zip(joined.documents["document"], joined.documents["motion"], strict=True))
+    documents = rows_by(joined.documents, "document")
     table = _unclaimed(joined, listing)
-    where = listing.members[listing.members["file"].isin(table["file"])]
-    places = where.groupby("file")["collection"].agg(tuple).to_dict()
-    attached_as: dict[Any, set[str]] = where.groupby("file")["m_document"].agg(set).to_dict()
-    hashes: dict[Any, str] = (
-        where.dropna(subset=["m_sha256"]).drop_duplicates("file").set_index("file")["m_sha256"].to_dict()
-    )
+    held: dict[str, list[Any]] = {}
+    for member in rows(listing.members[listing.members["file"].isin(table["file"])]):
+        held.setdefault(member.file, []).append(member)
     for row in rows(table):
-        is_proven = row.of_document in attached_as.get(row.file, ()) or hashes.get(
-            row.file, row.digest
-        ).startswith(row.digest)
-        if not _is_orphan(row, motions, listing, known, is_proven=is_proven):
+        members, document = held.get(row.file, []), documents.get(row.of_document)
+        if f"{row.of_document}-{row.digest}" in known.uploads or not _is_ours(row, document, members):
             continue
-        says = f"File {row.file} carries its token, and no version of it has that file."
-        more = {"mark": Mark.DOOM, "file_id": row.file, "places": tuple(sorted(places.get(row.file, ())))}
-        yield document_drift(DriftKind.ORPHANED, row.of_document, says, deletes=1, **more)
+        is_judged = (
+            # Older versions that are kept on purpose bear the same marks.
+            known.drops_older_files and document.motion is None
+            if document is not None
+            else listing.document_type not in listing.partly
+            and row.of_document not in known.documents_in_motion.all
+        )
+        if is_judged:
+            says = f"File {row.file} carries its token, and no version of it has that file."
+            places = tuple(sorted(member.collection for member in members))
+            more = {"mark": Mark.DOOM, "file_id": row.file, "places": places}
+            yield document_drift(DriftKind.ORPHANED, row.of_document, says, deletes=1, **more)
+
+
+def _is_ours(row: Any, document: Any, members: Sequence[Any]) -> bool:
+    """Whether the token is one that we gave: a person's own file may be called `rechnung-202601020304~1.pdf`."""
+    if document is not None and document.seen != KNOWN:
+        return True
+    if _ESPOCRM_ID.fullmatch(row.of_document) is None:
+        return False
+    if any(member.m_document == row.of_document for member in members):
+        return True
+    return all(member.m_sha256 is None or member.m_sha256.startswith(row.digest) for member in members)
 
 
 def _unclaimed(joined: Joined, listing: Listing) -> pd.DataFrame:
@@ -126,22 +141,3 @@ def _unclaimed(joined: Joined, listing: Listing) -> pd.DataFrame:
         claimed_files, on="file", how="outer", indicator="seen", validate="one_to_one"
     )
     return table[table["seen"] == LISTED]
-
-
-def _is_orphan(
-    row: Any, motions: Mapping[str, str | None], listing: Listing, known: Known, *, is_proven: bool
-) -> bool:
-    is_known = row.of_document in motions
-    if f"{row.of_document}-{row.digest}" in known.uploads:
-        return False
-    if is_known:
-        # Older versions that are kept on purpose bear the same marks.
-        return known.drops_older_files and motions[row.of_document] is None
-    # A person's own file may be called `rechnung-202601020304~1.pdf`.
-    is_in_motion = row.of_document in known.documents_in_motion.all
-    return (
-        not is_in_motion
-        and is_proven
-        and listing.document_type not in listing.partly
-        and _ESPOCRM_ID.fullmatch(row.of_document) is not None
-    )

@@ -58,6 +58,8 @@ class PairReconciliation:
             }
             known = await self._known(trial, begun_at)
             await self._refuse(trial, listed)
+        # Of a part alone nothing can be found to be gone.
+        listed["partly_readable_types"] = int(not trial.run.observed[Side.LEFT].complete)
         drifts, busy = drifts_of(self.pair, trial, known)
         return [
             DriftReport(flow, begun_at, tuple(drifts), listed, busy, calls[0], self.clock() - started),
@@ -91,7 +93,6 @@ class PairReconciliation:
             holds,
             keys.open | keys.later,
             keys.parked,
-            frozenset(link.link_id for link in moved),
             {side: frozenset(own for link in moved if (own := link.id(side))) for side in Side},
         )
 

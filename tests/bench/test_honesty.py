@@ -18,7 +18,12 @@ from bitbylaw_pipeline.bench.burst_trial import measure
 from bitbylaw_pipeline.bench.cpu_time import CpuMeter
 from bitbylaw_pipeline.bench.database_servers import BenchProblem, wait_until
 from bitbylaw_pipeline.bench.firm import BARE_TYPE, BenchDocument, add_documents, add_matters, open_firm
+from bitbylaw_pipeline.bench.ground import open_ground, settings_of
+from bitbylaw_pipeline.bench.reconcile import check_found, put_out_of_step, reconciled
 from bitbylaw_pipeline.bench.sandbox_process import XAI_KEY, Sandbox, running_sandbox
+from bitbylaw_pipeline.bench.synced_firm import make_synced_firm
+from bitbylaw_pipeline.inbox.migrate import upgrade
+from bitbylaw_pipeline.wiring import open_runtime
 
 
 async def _spoil(sandbox: Sandbox, document: BenchDocument) -> None:
@@ -53,7 +58,7 @@ def test_bare_loop_makes_six_calls_a_document_and_is_checked() -> None:
 
 @pytest.mark.slow
 def test_calls_are_counted_end_to_end(tmp_path: Path) -> None:
-    """`--only calls` starts everything, counts six calls for a new document and one for a redundant event, and ends."""
+    """`--only calls` starts everything, counts seven calls for a new document and one for a redundant event, and ends."""
     file = tmp_path / "numbers.json"
     done = subprocess.run(
         [sys.executable, "-m", "bitbylaw_pipeline.bench", "--only", "calls", "--database", "sqlite",
@@ -65,7 +70,7 @@ def test_calls_are_counted_end_to_end(tmp_path: Path) -> None:
     numbers = {
         one["name"]: one["value"] for one in json.loads(file.read_text())["sections"]["calls"]["numbers"]
     }
-    assert numbers["new document"] == 6
+    assert numbers["new document"] == 7
     assert numbers["redundant event, isolated"] == 1
     assert numbers["same bytes again"] == 2
 
@@ -113,6 +118,50 @@ def test_a_quiet_run_over_appointments_lists_each_side_once(tmp_path: Path) -> N
         "advoware GET /relay/api/v1/advonet/Termine",
         "google GET /calendar/v3/calendars/{calendarId}/events",
     }
+
+
+@pytest.mark.slow
+def test_a_reconciliation_is_measured_that_finds_what_was_made(tmp_path: Path) -> None:
+    """`--only reconcile` finds nothing in a firm in step, then exactly what drifted; its requests are the lists' pages."""
+    file = tmp_path / "numbers.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "bitbylaw_pipeline.bench", "--only", "reconcile", "--database", "sqlite",
+         "--reconciled-documents", "400", "--json", file],
+        capture_output=True, text=True, check=False, timeout=150, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    section = json.loads(file.read_text())["sections"]["reconcile"]
+    numbers = {one["name"]: one for one in section["numbers"]}
+    listed = section["details"]["400"]
+    # Twenty matters: each one's documents and its collection's files by themselves.
+    assert listed["espocrm GET /api/v1/CVmhRumungsklage/{id}/dokumentes"] == 20
+    assert listed["xai GET /v1/collections/{id}/documents"] == 20
+    assert all(name.split()[1] == "GET" for name in listed)
+    assert numbers["400 documents, in step: requests"]["value"] == sum(listed.values())
+    assert numbers["growth of requests"]["is_met"] is True
+    assert "400 documents, 100 drifted: requests" in numbers
+
+
+@pytest.mark.slow
+def test_drift_that_is_overlooked_is_no_number() -> None:
+    """A document that was found without having drifted, or drifted without being found, ends the measurement."""
+
+    async def main() -> None:
+        async with open_ground("sqlite") as ground:
+            values = ground.values(ground.new_folder())
+            async with open_runtime(settings_of(values)) as runtime:
+                await asyncio.to_thread(upgrade, runtime.database)
+                made = await make_synced_firm(ground.sandbox, runtime, 12, 3)
+                assert await reconciled(runtime, is_dry=True) == []
+                await put_out_of_step(ground.sandbox, runtime, made[:3])
+                found = await reconciled(runtime, is_dry=False)
+                check_found(found, made[:3], runtime)
+                with pytest.raises(BenchProblem, match="1 documents were overlooked"):
+                    check_found(found, made[:4], runtime)
+                with pytest.raises(BenchProblem, match="1 documents were overlooked, or found without"):
+                    check_found(found, made[:2], runtime)
+
+    asyncio.run(main())
 
 
 @pytest.mark.slow

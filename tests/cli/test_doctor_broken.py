@@ -311,7 +311,7 @@ CASES: dict[str, tuple[Breaking, str, str]] = {
         xai(denied_endpoints=["CreateCollection", "DeleteCollection"]),
         "does not list the rights CreateCollection, DeleteCollection", '"Collections Endpoint"',
     ),
-    "xai_clock": (late("xai", 300), "its clock and ours differ by 3", "by NTP"),
+    "xai_clock": (late("xai", 350), "its clock and ours differ by 3", "by NTP"),
     # Advoware
     "advoware_password": (set_to(ADVOWARE_PASSWORD="wrong"), "refuses our user or password", "correct ADVOWARE_USER"),
     "advoware_database": (

@@ -193,12 +193,17 @@ def test_what_was_wanted_anew_is_not_dropped(with_state: tuple[Terminal, Databas
     database = with_state[1]
 
     def park(conn: Connection) -> None:
-        work_queue.want(conn, 0.0, "documents", [FIRST])
-        claims = work_queue.claim(conn, 0.0, "documents", limit=1, lease_seconds=60)
-        work_queue.park(conn, 0.0, claims[0], "too_large", "Permanent: so it is.")
+        work_queue.want(conn, 2.0, "documents", [FIRST])
+        claims = work_queue.claim(conn, 2.0, "documents", limit=1, lease_seconds=60)
+        work_queue.park(conn, 2.0, claims[0], "too_large", "Permanent: so it is.")
 
     database.run_sync(park)
     (seen,) = database.read(work_queue.parked)
     database.run_sync(lambda conn: work_queue.want(conn, 1.0, "documents", [FIRST]))
     assert not database.run_sync(lambda conn: work_queue.drop(conn, 2.0, seen))
     assert database.run_sync(lambda conn: work_queue.ready_count(conn, 2.0, "documents")) == 1
+    # And parked anew by now: not what the person saw.
+    database.run_sync(park)
+    assert not database.run_sync(lambda conn: work_queue.drop(conn, 3.0, seen))
+    (again,) = database.read(work_queue.parked)
+    assert database.run_sync(lambda conn: work_queue.drop(conn, 3.0, again))

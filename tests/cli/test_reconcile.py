@@ -169,6 +169,7 @@ def test_appointments_are_repaired_by_their_employees_pass(in_step: tuple[Office
     result = office.run("reconcile", "--flow", "termine")
     assert result.exit_code == 1
     assert "bitbylaw approve-deletes termine:AB right 4" in result.output
+    assert "6 events, 2 termine" in result.output
     assert not database.read(lambda c: termine_repairs.is_asked(c, "AB"))
     assert office.run("approve-deletes", "termine:AB", "right", "4").exit_code == 0
     assert "4 repairs are in the work queue" in office.run("reconcile", "--flow", "termine").output

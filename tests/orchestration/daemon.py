@@ -82,8 +82,14 @@ def running_daemon(home: Path, module: str, environment: Mapping[str, str]) -> I
         "--use-python-environment-entry-point", "--inject-env-vars-from-instance",
     ]  # fmt: skip
     # The instance first: two that make Dagster's SQLite tables at once spoil them.
-    with instance_of(home) as instance, _running(code_server, given, home / "code-server.log"):
-        wait_until(lambda: _listens(listens_on), "the code server")
+    code_log = home / "code-server.log"
+    with instance_of(home) as instance, _running(code_server, given, code_log) as server:
+
+        def listens() -> bool:
+            assert server.poll() is None, code_log.read_text(encoding="utf-8")[-2000:]
+            return _listens(listens_on)
+
+        wait_until(listens, "the code server")
         workspace = ["-w", str(home / "workspace.yaml")]
         with _running(["dagster._daemon", "run", *workspace], given, home / "daemon.log") as process:
             yield Daemon(process, instance, home, given)

@@ -1,9 +1,11 @@
 """Dagster forgets a subject: no table, file or byte of its history names it, and its neighbours stay as they were."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
+from dagster._core.storage.event_log.schema import AssetEventTagsTable
 
 from bitbylaw_pipeline.domain.erasure import Mention, Partition, crossed_out
 from bitbylaw_pipeline.orchestration.history_erasure import (
@@ -23,7 +26,7 @@ from bitbylaw_pipeline.orchestration.history_erasure import (
     count_history,
     erase_history,
 )
-from bitbylaw_pipeline.orchestration.history_files import cross_out_files
+from bitbylaw_pipeline.orchestration.history_files import compact, cross_out_files
 from bitbylaw_pipeline.orchestration.red_partitions import mark_red, red_among
 from tests.orchestration.toy import FILES, TOYS
 from tests.orchestration.workbench import Workbench, workbench
@@ -177,6 +180,41 @@ def test_an_asset_whose_only_materialization_goes_has_none(bench: Workbench) -> 
     assert bench.materialized() == set()
 
 
+def test_tags_of_deleted_events_go_with_them(bench: Workbench) -> None:
+    """An event's tags are rows of their own; those of a neighbour stay."""
+    for key in (GONE, STAYS):
+        bench.instance.report_runless_asset_event(dg.AssetMaterialization(FILES, partition=key))
+    with _events(bench.instance).index_connection() as connection:
+        event_ids = dict(connection.execute(sa.text("SELECT partition, id FROM event_logs")).tuples().all())
+        tag = {"asset_key": FILES.to_string(), "key": "matter", "value": "tagged"}
+        connection.execute(
+            AssetEventTagsTable.insert(), [{**tag, "event_id": one} for one in event_ids.values()]
+        )
+    erase_history(bench.instance, SUBJECT)
+    left = [values[1] for (_, name, _), values in rows(bench).items() if name == "asset_event_tags"]
+    assert left == [event_ids[STAYS]]
+
+
+def test_what_was_deleted_long_before_is_gone_from_the_files_too(tmp_path: Path) -> None:
+    """SQLite leaves what was deleted in its free pages; after an erasure no byte of it is left."""
+    with workbench(tmp_path) as bench:
+        live(bench)
+        folder = _shards(bench.instance)
+        assert folder is not None
+        databases = [folder / "index.db", folder / ".db", folder.parent / "runs.db"]
+        for file in databases:
+            with closing(sqlite3.connect(file, isolation_level=None)) as careless:
+                careless.execute("PRAGMA secure_delete = OFF")
+                careless.execute("CREATE TABLE note (text TEXT)")
+                careless.executemany("INSERT INTO note VALUES (?)", [(f"once {GONE}" * 30,)] * 200)
+                careless.execute("DROP TABLE note")
+                careless.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            assert f"once {GONE}".encode() in file.read_bytes()
+        assert erase_history(bench.instance, SUBJECT).is_compact
+        for file in databases:
+            assert GONE.encode() not in file.read_bytes()
+
+
 def test_nothing_is_touched_while_a_run_of_the_partition_goes_on(bench: Workbench) -> None:
     """One sentence says which run; all rows are as they were."""
     live(bench)
@@ -203,6 +241,22 @@ def test_a_number_is_a_partition_of_its_own_stream_alone(bench: Workbench) -> No
     assert set(bench.instance.get_materialized_partitions(akten)) == set()
     assert bench.materialized() == {"4711"}
     assert "4711" in str(bench.instance.get_latest_materialization_event(FILES))
+
+
+def test_a_reader_who_stays_is_told_of(tmp_path: Path) -> None:
+    """While somebody reads SQLite's log it cannot be emptied: that is said, and the next run does it."""
+    file = tmp_path / "some.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("CREATE TABLE note (text TEXT)")
+        writer.execute("INSERT INTO note VALUES (?)", (GONE,))
+        with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM note").fetchall()
+            writer.execute("DELETE FROM note")
+            assert not compact(file, wait_seconds=0.1)
+        assert compact(file)
+    assert GONE.encode() not in file.read_bytes()
 
 
 def test_ids_are_crossed_out_in_their_own_length() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, delete
 
 from bitbylaw_pipeline.domain.drift import Drift, DriftKind, DriftReport
 from bitbylaw_pipeline.inbox import schema
@@ -42,15 +42,16 @@ async def repaired(world: World, *, accept_smaller: bool = False) -> set[tuple[s
 async def assert_repairs(world: World, *expected: tuple[DriftKind, str]) -> None:
     """Exactly this is found; once the queue is empty a further reconciliation finds nothing and wants nothing."""
     found = await repaired(world)
-    assert found == {(kind.value, subject) for kind, subject in expected}
+    assert found == {(kind.value, subject) for kind, subject in expected}, found
     await assert_quiet(world)
 
 
 async def assert_quiet(world: World) -> None:
     """A further reconciliation finds nothing, and nothing is written anywhere."""
     before = len(world.calls)
-    found = drifts_of(await reconcile_once(world))
-    assert [(drift.kind.value, drift.subject, drift.says) for drift in found] == []
+    reports = await reconcile_once(world)
+    found = [(drift.kind.value, drift.subject, drift.says) for drift in drifts_of(reports)]
+    assert not found, found
     assert [call for call in world.calls[before:] if " GET " not in call] == []
     assert await world.drain() == []
     assert [call for call in world.calls[before:] if " GET " not in call] == []
@@ -67,3 +68,9 @@ def tables(conn: Connection) -> dict[str, list[Any]]:
         table.name: sorted(map(repr, conn.execute(table.select()).all()))
         for table in schema.metadata.sorted_tables
     }
+
+
+def empty(conn: Connection, *which: Table) -> None:
+    """What is lost with a state database, or with a part of it."""
+    for table in which:
+        conn.execute(delete(table))

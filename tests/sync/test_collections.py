@@ -12,6 +12,7 @@ import pytest
 from bitbylaw_pipeline.domain.akte_match import AkteState, AkteStatus
 from bitbylaw_pipeline.domain.outcome import Outcome, Result
 from bitbylaw_pipeline.inbox import akte_states, collection_states
+from tests.sync.drift import assert_quiet, reconciled
 from tests.sync.test_crashes import Killed
 from tests.sync.test_document_flow import FIRST, SECOND, assert_in_step, settled_document
 from tests.sync.world import KLAGE, World, in_world
@@ -226,8 +227,7 @@ def test_a_duplicate_that_comes_about_all_the_same_is_found_merged_and_reported(
         await assert_document_in(world, document, younger)
         world.xai.clock.advance(600.0)
         world.clock.advance(600.0)
-        report = await world.runtime.sweep().run()
-        assert report.duplicate_collections == [key_of(matter)]
+        assert ("duplicate_collection", key_of(matter)) in await reconciled(world)
         await world.drain()
         merged = [outcome for outcome in world.outcomes if outcome.facts.get("duplicates_merged")]
         assert [outcome.warning for outcome in merged] == [
@@ -237,7 +237,7 @@ def test_a_duplicate_that_comes_about_all_the_same_is_found_merged_and_reported(
         await assert_one_each(world, matter)
         await assert_document_in(world, document, oldest)
         await assert_in_step(world, document, matter)
-        assert (await world.runtime.sweep().run()).duplicate_collections == []
+        await assert_quiet(world)
 
     in_world(tmp_path, story)
 
@@ -256,7 +256,7 @@ def test_a_document_unlinked_while_its_collections_are_merged_is_in_none_of_them
     async def story(world: World) -> None:
         matter, document = await settled_document(world)
         older = make_collection(world, f"espocrm:{key_of(matter)}", older_by=100.0)
-        await world.runtime.sweep().run()
+        await reconciled(world)
         await sync_owner(world, matter)
         assert ids_at_xai(world) == [older]
         await world.unlink(matter, document)
@@ -276,7 +276,7 @@ def test_a_stray_upload_in_a_duplicate_is_left_to_its_document(tmp_path: Path) -
         younger = make_collection(world, f"espocrm:{key_of(matter)}", older_by=-100.0)
         put_file(world, younger, "6b02a0dd1a3b9b634-0123456789ab~Klage.txt")
         by_hand = put_file(world, younger)
-        await world.runtime.sweep().run()
+        await reconciled(world)
         assert await world.drain() == []
         record = await world.document(document)
         assert world.files_in(matter) == {record["xaiId"], by_hand}
@@ -417,8 +417,7 @@ def test_a_deleted_owner_that_is_restored_gets_its_documents_back(tmp_path: Path
         await world.drain()
         assert world.files_in(matter) == set()
         await world.restore(KLAGE, matter)
-        report = await world.runtime.sweep().run()
-        assert report.owners_wanted == 1
+        assert ("gone_in_espocrm", key_of(matter)) in await reconciled(world)
         assert await world.drain() == []
         assert ids_at_xai(world) == collections
         assert set(world.files()) == files

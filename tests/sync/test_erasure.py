@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from tests.sync.erasure_desk import (
     neighbours_of,
     rows_naming,
     tools_of,
+    whole,
 )
 from tests.sync.world import KLAGE, World, in_world
 
@@ -468,5 +471,27 @@ def test_sentences_that_name_it_are_crossed_out(tmp_path: Path) -> None:
         assert (cursor.modified_at, cursor.record_id) == ("2026-01-01 10:00:00", "")
         assert cursor.seen == (f"{stays}@2026-01-01 10:00:00@1",)
         assert [name for name, _ in rows_naming(world.database, {f"documents:{stays}"})] == ["alert"]
+
+    in_world(tmp_path, story)
+
+
+def test_what_was_deleted_long_before_is_gone_from_the_file_too(tmp_path: Path) -> None:
+    """SQLite leaves what was deleted in its free pages; after an erasure no byte of it is left, and the file is in order."""
+
+    async def story(world: World) -> None:
+        document = await world.new_document(b"x", await world.new_matter())
+        await settle(world, document)
+        await delete_in_espocrm(world, "CDokumente", document)
+        file = tmp_path / "state.sqlite"
+        with closing(sqlite3.connect(file, isolation_level=None)) as careless:
+            careless.execute("PRAGMA secure_delete = OFF")
+            for number in range(200):
+                values = (f"note-{number}", f"deleted long ago: {document} " * 20)
+                careless.execute("INSERT INTO flag (name, value, set_at) VALUES (?, ?, 1.0)", values)
+            careless.execute("DELETE FROM flag WHERE name LIKE 'note-%'")
+        assert bytes_naming(tmp_path, {f"deleted long ago: {document}"})
+        assert (await clerk(world).erase(Kind.DOCUMENT, document)).is_compact
+        assert bytes_naming(tmp_path, {document, "deleted long ago"}) == []
+        assert whole(file)
 
     in_world(tmp_path, story)

@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from bitbylaw_pipeline.inbox import intents, work_queue
 from bitbylaw_pipeline.sync.uploads import INTENT_KIND
+from tests.sync.drift import assert_quiet, repaired
 from tests.sync.test_crashes import Killed
-from tests.sync.test_sweep import assert_quiet
 from tests.sync.world import KLAGE, World, open_world
 
 T = TypeVar("T")
@@ -184,19 +184,15 @@ class Firm(RuleBasedStateMachine):
         await world.runtime.feed.poll_once()
         assert await world.drain() == []
         await self._night_comes()
-        report = await world.runtime.sweep().run()
-        assert await world.drain() == []
+        found = await repaired(world)
         await self._night_comes()
-        second = await world.runtime.sweep().run()
-        assert await world.drain() == []
-        await self._night_comes()
-        await assert_quiet_but_for_orphans(world, second.orphan_files)
+        await assert_quiet(world)
         names = [row["name"] for row in world.xai.state()["collections"]]
         assert len(names) == len(set(names)), "An owner has two collections."
         for document in self.alive:
             await self._assert_in_step(document)
         self._assert_nothing_strange_is_anywhere()
-        assert len(report.orphan_files) <= self.crashes_in_upload
+        assert len([kind for kind, _ in found if kind == "orphaned"]) <= self.crashes_in_upload
         if not self.may_drop:
             uploads = sum(1 for call in world.calls if call == "xai-files POST /v1/files")
             assert uploads <= self.content_changes + self.crashes_in_upload, "Something was uploaded twice."
@@ -257,13 +253,6 @@ class Firm(RuleBasedStateMachine):
     def _announce_owner(self, matter: str, times: int) -> None:
         for _ in range(times):
             self.run(self.world.want_owner(f"{KLAGE}:{matter}"))
-
-
-async def assert_quiet_but_for_orphans(world: World, orphans: list[str]) -> None:
-    """A further sweep finds nothing but the orphans that it has reported already."""
-    for file_id in orphans:
-        world.xai.store.drop_file(world.xai.store.files[file_id], keep_memberships=False)
-    await assert_quiet(world)
 
 
 Firm.TestCase.settings = settings(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, select
 
 from bitbylaw_pipeline.domain.document import OwnerKey
 from bitbylaw_pipeline.domain.document_plan import EXCLUDED
 from bitbylaw_pipeline.domain.errors import SyncError, Transient
 from bitbylaw_pipeline.domain.outcome import Result
-from bitbylaw_pipeline.inbox import collection_states, egress, remaining, work_queue
+from bitbylaw_pipeline.inbox import collection_states, egress, remaining, schema, work_queue
 from tests.sync.world import KLAGE, World, in_world, kinds
 
 WITHDRAWN = {"kiFreigabe": False}
@@ -354,3 +356,51 @@ def test_a_link_that_was_never_settled_is_made_once_its_owner_permits_it_again(t
         assert len(world.files_in(second)) == 1
 
     in_world(tmp_path, story)
+
+
+def test_a_hidden_field_matters_under_its_own_rule_alone(tmp_path: Path) -> None:
+    """Under `collection` nobody asks for the permission's fields; one that is not even named permits nothing."""
+
+    async def linked_is_enough(world: World) -> None:
+        await world.seed({"entities": {KLAGE: {"removeFields": ["kiFreigabeDatum"]}}})
+        matter = await settled_matter(world)
+        await world.new_document(b"eins", matter)
+        await world.want_owner(f"{KLAGE}:{matter}")
+        assert await world.drain() == []
+
+    async def not_named(world: World) -> None:
+        matter = await world.new_matter()
+        await world.want_owner(f"{KLAGE}:{matter}")
+        (error,) = await world.drain()
+        assert "permission_reference_field" in error
+        assert "COLLECTION_OWNERS" in error
+
+    in_world(tmp_path / "one", linked_is_enough, xai_egress="collection")
+    owner = {"entity_type": KLAGE, "word": "raeumungsklage", "permission_reference_field": None}
+    in_world(tmp_path / "two", not_named, collection_owners=[owner])
+
+
+def test_the_reference_stands_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It may name a person: not in a table, not in a line of the log, whether it is given or withdrawn."""
+
+    async def story(world: World) -> None:
+        matter = await world.new_matter(kiFreigabeReferenz="Vollmacht Erika Mustermann")
+        document = await world.new_document(b"eins", matter, name="Brief Mustermann.txt")
+        await world.want(document)
+        assert await world.drain() == []
+        await world.espo("PUT", f"{KLAGE}/{matter}", WITHDRAWN)
+        await world.new_version(document, b"zwei", "Brief Mustermann.txt")
+        await world.want(document)
+        assert await world.drain() == []
+
+        def everything(conn: Connection) -> str:
+            return "".join(str(conn.execute(select(one)).all()) for one in schema.metadata.sorted_tables)
+
+        stored = await world.database.run(everything)
+        assert document in stored
+        assert "Mustermann" not in stored
+
+    caplog.set_level(logging.DEBUG)
+    in_world(tmp_path, story)
+    assert "permission_withdrawn" in caplog.text
+    assert "Mustermann" not in caplog.text

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete
 
 from bitbylaw_pipeline.domain.drift import DriftKind
 from bitbylaw_pipeline.inbox import collection_states, schema
-from tests.sync.drift import assert_quiet, assert_repairs, look, repaired
+from tests.sync.drift import assert_quiet, assert_repairs, empty, look, repaired
 from tests.sync.test_collections import assert_one_each, ids_at_xai, key_of, make_collection, put_file
 from tests.sync.test_document_flow import FIRST, SECOND, assert_in_step, settled_document
 from tests.sync.world import KLAGE, World, in_world
@@ -83,7 +82,7 @@ def test_duplicates_of_an_owner_that_our_state_has_lost_are_merged_too(tmp_path:
         matter, document = await settled_document(world)
         (first,) = ids_at_xai(world)
         make_collection(world, f"espocrm:{key_of(matter)}", older_by=-5.0)
-        await world.database.run(lambda conn: conn.execute(delete(schema.collection_state)) and None)
+        await world.database.run(lambda conn: empty(conn, schema.collection_state))
         await assert_repairs(world, (DriftKind.DUPLICATE_COLLECTION, key_of(matter)))
         assert ids_at_xai(world) == [first]
         await assert_in_step(world, document, matter)

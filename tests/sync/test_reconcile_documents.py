@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, delete
 
 from bitbylaw_pipeline.domain.document_state import IndexStatus
 from bitbylaw_pipeline.domain.drift import DriftKind
@@ -17,6 +16,7 @@ from tests.sync.drift import (
     assert_quiet,
     assert_repairs,
     drifts_of,
+    empty,
     look,
     reconcile_once,
     reconciled,
@@ -191,12 +191,7 @@ def test_a_lost_state_is_found_and_nothing_is_uploaded_or_deleted(tmp_path: Path
         other, second = await settled_document(world, SECOND)
         move(world, await file_of(world, second), into=place_of(world, matter))
         files = set(world.files())
-
-        def lose(conn: Connection) -> None:
-            for table in reversed(schema.metadata.sorted_tables):
-                conn.execute(delete(table))
-
-        await world.database.run(lose)
+        await world.database.run(lambda conn: empty(conn, *schema.metadata.sorted_tables))
         world.calls.clear()
         found = await repaired(world)
         missing = {
@@ -218,7 +213,7 @@ def test_a_lost_state_and_a_new_version_leave_no_older_file_behind(tmp_path: Pat
 
     async def story(world: World) -> None:
         matter, document = await settled_document(world)
-        await world.database.run(lambda conn: conn.execute(delete(schema.document_state)) and None)
+        await world.database.run(lambda conn: empty(conn, schema.document_state))
         await world.new_version(document, SECOND)
         await assert_repairs(world, (DriftKind.MISSING, document))
         await assert_in_step(world, document, matter)

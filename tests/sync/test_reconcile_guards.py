@@ -200,7 +200,7 @@ def test_a_dry_run_finds_the_same_and_writes_nothing_anywhere(tmp_path: Path) ->
         assert await world.database.run(tables) == before
         assert [call for call in world.calls if " GET " not in call] == []
         assert {(drift.kind.value, drift.subject) for drift in dry} == await reconciled(world)
-        assert len(dry) == 4
+        assert len(dry) == 5
 
     in_world(tmp_path, story)
 

@@ -98,7 +98,11 @@ def test_what_is_in_step_has_no_drift(tmp_path: Path) -> None:
         await firm.new_account(party, IBAN)
         await firm.sweep()
         report = await look(firm)
-        assert report.listed == {"espocrm_beteiligte": 3, "advoware_beteiligte": 3}
+        assert report.listed == {
+            "espocrm_beteiligte": 3,
+            "advoware_beteiligte": 3,
+            "partly_readable_types": 0,
+        }
         assert report.calls > 0
         assert sum(report.counts().values()) == 0
         await finds_nothing(firm)
@@ -406,6 +410,24 @@ def test_advoware_without_a_list_is_read_party_by_party(tmp_path: Path) -> None:
         await finds_nothing(firm)
 
     in_firm(tmp_path, story, advoware_lists_beteiligte=False)
+
+
+def test_a_role_that_sees_a_part_is_told_and_nothing_is_taken_for_gone(tmp_path: Path) -> None:
+    """Our role reads only its own team's parties: what it does not show is not judged, and the list's length says why."""
+
+    async def story(firm: Firm) -> None:
+        (party, _), *_ = await linked(firm)
+        firm.fail(
+            "espocrm",
+            "/api/v1/App/user",
+            body={"acl": {"table": {PARTY: {"read": "team", "edit": "all"}}}},
+            status=200,
+        )
+        await firm.espo("DELETE", f"{PARTY}/{party}")
+        report = await look(firm)
+        assert (report.drifts, report.listed["partly_readable_types"]) == ((), 1)
+
+    in_firm(tmp_path, story)
 
 
 def test_a_mass_change_goes_to_the_guarded_pass(tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
 
 from bitbylaw_pipeline.inbox import schema
-from tests.sync.drift import assert_quiet, repaired
+from tests.sync.drift import assert_quiet, empty, repaired
 from tests.sync.test_collections import ids_at_xai, key_of, make_collection
 from tests.sync.test_reconcile_documents import STRANGER, put_stray
 from tests.sync.world import KLAGE, World, open_world
@@ -66,7 +65,7 @@ class Office:
 
     # what people and accidents do; `a` and `b` choose what it is done to
 
-    async def drop_file(self, a: int, b: int) -> None:
+    async def drop_file(self, a: int, _: int) -> None:
         if (file := self.file(a)) is not None:
             self.world.xai.store.drop_file(self.world.xai.store.files[file], keep_memberships=False)
 
@@ -85,14 +84,14 @@ class Office:
             stored.data = b"other" * (b + 1)
             stored.size, stored.sha256 = len(stored.data), hashlib.sha256(stored.data).hexdigest()
 
-    async def drop_collection(self, a: int, b: int) -> None:
+    async def drop_collection(self, a: int, _: int) -> None:
         if (collection := self.collection(a)) is not None:
             self.world.xai.store.drop_collection(self.world.xai.store.collections[collection])
 
     async def double_collection(self, a: int, b: int) -> None:
         make_collection(self.world, f"espocrm:{key_of(self.matter(a))}", older_by=float(b - 2))
 
-    async def collection_of_nobody(self, a: int, b: int) -> None:
+    async def collection_of_nobody(self, a: int, _: int) -> None:
         make_collection(self.world, f"espocrm:{KLAGE}:6b02a0dd1a3b9b63{a}")
 
     async def stray(self, a: int, b: int) -> None:
@@ -104,7 +103,7 @@ class Office:
 
     async def clear_field(self, a: int, b: int) -> None:
         names = ("xaiId", "xaiSyncedHash", "md5sum", "sha256", "xaiCollections")
-        value = [] if b % 5 == 4 else (None if a % 2 else "0" * 32)
+        value: list[str] | str | None = [] if b % 5 == 4 else (None if a % 2 else "0" * 32)
         if self.document(a) not in self.deleted:
             await self.world.espo("PUT", f"CDokumente/{self.document(a)}", {names[b % 5]: value})
 
@@ -138,15 +137,15 @@ class Office:
                 await self.world.new_version(document, content)
             self.contents[document] = content
 
-    async def change_permission(self, a: int, b: int) -> None:
+    async def change_permission(self, a: int, _: int) -> None:
         matter = self.matter(a)
         if matter not in self.deleted:
             self.closed ^= {matter}
             await self.world.espo("PUT", f"{KLAGE}/{matter}", {"kiFreigabe": matter not in self.closed})
 
-    async def lose_state(self, a: int, b: int) -> None:
+    async def lose_state(self, _: int, b: int) -> None:
         tables = (schema.document_state, schema.document_owner, schema.collection_state)[: 3 if b else 2]
-        await self.world.database.run(lambda conn: [conn.execute(delete(table)) for table in tables] and None)
+        await self.world.database.run(lambda conn: empty(conn, *tables))
 
     # how it must end
 

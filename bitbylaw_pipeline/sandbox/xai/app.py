@@ -15,6 +15,7 @@ from bitbylaw_pipeline.sandbox.faults import Faults
 from bitbylaw_pipeline.sandbox.ledger import Ledger
 from bitbylaw_pipeline.sandbox.xai.files_host import FilesHost
 from bitbylaw_pipeline.sandbox.xai.management_host import ManagementHost
+from bitbylaw_pipeline.sandbox.xai.seeding import seed
 from bitbylaw_pipeline.sandbox.xai.store import Store, rfc3339
 from bitbylaw_pipeline.sandbox.xai.switches import Switches
 
@@ -85,6 +86,8 @@ class XaiSandbox:
                 case "POST", "/sandbox/reset":
                     self.reset()
                     answer = {}
+                case "POST", "/sandbox/seed":
+                    answer = seed(self.store, json.loads(raw))
                 case "GET", "/sandbox/state":
                     answer = self.state()
                 case _:

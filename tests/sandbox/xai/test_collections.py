@@ -188,3 +188,40 @@ def test_both_hosts_share_one_port_below_prefixes(xai: Any) -> None:
     assert listed == {"collections": []}
     assert combined.json("GET", "/sandbox/state")["files"][0]["id"] == made["id"]
     assert combined.json("GET", "/sandbox/counts") == {"GET /v1/collections": 1, "POST /v1/files": 1}
+
+
+SEED: dict[str, Any] = {
+    "collections": [{"id": "collection_a", "name": "Akte"}],
+    "files": [
+        {
+            "id": "file_1", "name": "klage.txt", "size": 5, "sha256": "ab" * 32, "content_type": "text/plain",
+            "collections": {"collection_a": {"espocrm_document_id": "d1"}},
+        }
+    ],
+}  # fmt: skip
+
+
+def test_seeded_files_are_there_and_indexed(xai: Any) -> None:
+    """What is put there at once is listed like what came by upload, under the ids that were given."""
+    assert xai.files.json("POST", "/sandbox/seed", json=SEED) == {"collections": 1, "files": 1}
+    assert xai.members("collection_a") == ["klage.txt"]
+    document = xai.document("collection_a", "file_1")
+    assert document["status"] == "DOCUMENT_STATUS_PROCESSED"
+    assert document["fields"] == {"espocrm_document_id": "d1"}
+    assert [file["id"] for file in xai.files.json("GET", "/v1/files")["data"]] == ["file_1"]
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        [],
+        {"members": []},
+        {"collections": [{"id": "a"}]},
+        {"files": [{**SEED["files"][0], "collections": {"unknown": {}}}]},
+    ],
+)
+def test_a_mistake_in_a_seed_is_said(xai: Any, seed: Any) -> None:
+    """One sentence, as for every control route."""
+    answer = xai.files.call("POST", "/sandbox/seed", json=seed)
+    assert answer.status_code == 400
+    assert answer.json()["error"].endswith(".")

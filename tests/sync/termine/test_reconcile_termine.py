@@ -136,6 +136,7 @@ def test_many_deletions_wait_for_an_approval(tmp_path: Path) -> None:
             "bitbylaw approve-deletes termine:AB right 4"
         }
         assert len(office.events()) == 10
+        assert not await office.database.run(lambda c: termine_repairs.is_asked(c, "AB"))
         again = await repair(office)
         assert rows(again) == [("orphaned", "withheld")] * 4
         pair = office.pairs.pair("AB")
