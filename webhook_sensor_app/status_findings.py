@@ -134,11 +134,11 @@ def _of_egress(overview: Overview) -> Iterator[Finding]:
             "The kill switch is on: nothing leaves the firm.",
             "Whoever switched it on knows why; `bitbylaw egress allow` lifts it.",
         )
-    if remaining := overview.egress.remaining:
+    if forbidden := overview.egress.forbidden:
         yield Finding(
             Level.LOOK,
-            f"{_count(remaining, 'document or collection is', 'documents or collections are')} still at xAI "
-            "although nobody permits it any more.",
+            f"{_count(forbidden, 'document or collection is', 'documents or collections are')} still at xAI "
+            "although somebody has forbidden it.",
             "`bitbylaw egress remaining` lists them; `bitbylaw erase` takes them away.",
         )
 

@@ -88,7 +88,7 @@ def view_of(facts: Facts, settings: Settings) -> View:
         flows=[_flow_line(flow, overview.now) for flow in overview.flows],
         systems=[_system_line(system, overview.now) for system in overview.systems],
         egress=_egress_cells(overview),
-        egress_level=Level.LOOK if overview.egress.is_stopped or overview.egress.remaining else Level.WELL,
+        egress_level=Level.LOOK if overview.egress.is_stopped or overview.egress.forbidden else Level.WELL,
         persons=_person_cells(overview),
         alerts=[_alert_line(one, overview.now) for one in facts.alerts],
         made_at=whole_moment(overview.now),
@@ -163,7 +163,12 @@ def _egress_cells(overview: Overview) -> list[Cell]:
     return [
         Cell("To xAI", egress.says, "setting XAI_EGRESS"),
         Cell("Kill switch", "on: nothing leaves the firm" if egress.is_stopped else "off"),
-        Cell("At xAI without permission", str(egress.remaining) if egress.remaining else "nothing"),
+        Cell("At xAI although forbidden", str(egress.forbidden) if egress.forbidden else "nothing"),
+        Cell(
+            "Kept there of deleted records",
+            str(egress.remaining - egress.forbidden),
+            "`bitbylaw egress remaining`",
+        ),
     ]
 
 

@@ -94,11 +94,11 @@ async def check_state(settings: Settings, database: Database | None) -> AsyncIte
             "The kill switch is on: nothing leaves the firm.",
             f"{LIFTED_BY} lifts it, once it has done its work.",
         )
-    remaining = await database.run(lambda conn: remaining_count.count(conn, settings))
-    if remaining:
+    forbidden = await database.run(lambda conn: remaining_count.count_forbidden(conn, settings))
+    if forbidden:
         yield odd(
             "egress",
-            f"{remaining} files or collections are at xAI although nothing permits them any more.",
+            f"{forbidden} files or collections are at xAI although somebody has forbidden it.",
             "bitbylaw egress remaining lists them, each with the command that erases it.",
         )
 

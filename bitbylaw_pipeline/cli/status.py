@@ -191,9 +191,10 @@ def _print_egress(found: Status) -> None:
     if egress.is_stopped:
         console.print(f"        {LIFTED_BY} lifts it.")
     if egress.remaining:
+        kept = egress.remaining - egress.forbidden
         console.print(
-            f"        {egress.remaining} are at xAI without a permission: bitbylaw egress remaining",
-            style="yellow",
+            f"        at xAI: {egress.forbidden} although forbidden, {kept} kept of deleted records: bitbylaw egress remaining",
+            style="yellow" if egress.forbidden else None,
         )
 
 

@@ -42,12 +42,17 @@ class SystemView:
 
 @dataclass(frozen=True, slots=True)
 class EgressView:
-    """What may leave the firm; `says` is the sentence for a person, `remaining` how much is at xAI unpermitted."""
+    """What may leave the firm; `says` is the sentence for a person.
+
+    `remaining` is how much is at xAI that nothing permits, `forbidden` how much of it somebody has said no to: the rest is
+    kept of records that are gone.
+    """
 
     rule: str
     is_stopped: bool
     says: str
     remaining: int
+    forbidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,13 @@ def read_overview(connection: Connection, now: float, settings: Settings) -> Ove
         now,
         read_flows(connection, now, settings),
         _systems(connection, settings),
-        EgressView(rule.value, is_stopped, says, remaining_count.count(connection, settings)),
+        EgressView(
+            rule.value,
+            is_stopped,
+            says,
+            remaining_count.count(connection, settings),
+            remaining_count.count_forbidden(connection, settings),
+        ),
         batches.get_flag(connection, batches.DRAIN) is not None,
         sum(pair.holds for pair in counts),
         sum(pair.notices for pair in counts),

@@ -34,6 +34,10 @@ class Why(StrEnum):
     """The owner is gone in EspoCRM, or the document is linked to none any more."""
 
 
+FORBIDDEN = frozenset({Why.WITHDRAWN, Why.EXCLUDED})
+"""Somebody has said no. The rest is kept by rule of records that are gone: there is always some of that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remaining:
     """A document's file or an owner's collection; `key` is the document's id or `{EntityType}:{id}`.

@@ -24,10 +24,7 @@ def count(connection: Connection, settings: Settings) -> int:
     collections = connection.execute(
         select(func.count()).where(not_(permits), _OWNER.collection_id.is_not(None))
     ).scalar_one()
-    unclear = sorted({intent.subject for intent in intents.unsettled_all(connection, UPLOAD)})
-    is_there = or_(
-        _DOCUMENT.file_id.is_not(None), _DOCUMENT.doomed != "[]", _DOCUMENT.document_id.in_(unclear)
-    )
+    is_there = _is_there(connection)
     if not _is_any(connection, permits) and not _has_unknown_owner(connection):
         # The rule is off: nothing permits anything.
         return int(collections) + _count(connection, is_there)
@@ -36,6 +33,33 @@ def count(connection: Connection, settings: Settings) -> int:
     if _is_any(connection, not_(permits)):
         found += _unpermitted(connection, permits, and_(is_there, not_(is_gone)))
     return int(collections) + found
+
+
+def count_forbidden(connection: Connection, settings: Settings) -> int:
+    """How much of it is there although somebody has said no (`remaining.FORBIDDEN`)."""
+    found = count(connection, settings)
+    return found - _kept(connection) if found else 0
+
+
+def _kept(connection: Connection) -> int:
+    """What is kept by rule of records that are gone."""
+    is_gone = _OWNER.deleted_at.is_not(None)
+    collections = connection.execute(
+        select(func.count()).where(is_gone, _OWNER.collection_id.is_not(None))
+    ).scalar_one()
+    owned = document_owner.c
+    gone_owners = select(_OWNER.owner_key).where(is_gone)
+    of_gone = select(owned.document_id).where(owned.owner.in_(gone_owners))
+    other = document_owner.alias("other").c
+    has_another = exists().where(other.document_id == _DOCUMENT.document_id, other.owner.not_in(gone_owners))
+    is_without = or_(_DOCUMENT.owners == "[]", and_(_DOCUMENT.document_id.in_(of_gone), not_(has_another)))
+    is_kept = or_(_DOCUMENT.deleted_at.is_not(None), and_(_DOCUMENT.status != EXCLUDED, is_without))
+    return int(collections) + _count(connection, and_(_is_there(connection), is_kept))
+
+
+def _is_there(connection: Connection) -> ColumnElement[bool]:
+    unclear = sorted({intent.subject for intent in intents.unsettled_all(connection, UPLOAD)})
+    return or_(_DOCUMENT.file_id.is_not(None), _DOCUMENT.doomed != "[]", _DOCUMENT.document_id.in_(unclear))
 
 
 def _count(connection: Connection, of_documents: ColumnElement[bool]) -> int:

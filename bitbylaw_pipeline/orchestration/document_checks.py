@@ -5,7 +5,7 @@ from collections import Counter
 import dagster as dg
 
 from bitbylaw_pipeline.domain.egress import EgressRule
-from bitbylaw_pipeline.inbox import document_states, egress_switch, remaining
+from bitbylaw_pipeline.inbox import document_states, egress_switch, remaining, remaining_count
 from bitbylaw_pipeline.orchestration.standing_checks import Finding, Moment, StandingCheck
 
 
@@ -50,24 +50,33 @@ def egress_check(asset: dg.AssetKey) -> StandingCheck:
 
 
 def permission_check(asset: dg.AssetKey) -> StandingCheck:
-    """Warns about what is at xAI although nothing permits it any more: it stays there until a person erases it."""
+    """Warns about what is at xAI although somebody has said no: it stays there until a person erases it.
+
+    What is kept of deleted records is told, too, and is no reason to warn: it is kept by rule, and there is always some.
+    """
 
     def look(moment: Moment) -> Finding:
-        found = remaining.load(moment.conn, moment.settings)
-        counts = Counter(one.why.value for one in found)
+        # Counted first: to read every document's state takes seconds where there are many.
+        is_any = remaining_count.count(moment.conn, moment.settings) > 0
+        found = remaining.load(moment.conn, moment.settings) if is_any else []
+        counts = Counter(one.why for one in found)
+        refused = [one for one in found if one.why in remaining.FORBIDDEN]
+        kept = len(found) - len(refused)
         says = (
-            f"{len(found)} documents and collections are at xAI without permission: bitbylaw egress remaining lists "
+            f"{len(refused)} documents and collections are at xAI without permission: bitbylaw egress remaining lists "
             "them, each with the command that erases it."
-            if found
-            else "Everything at xAI is there by a permission of now."
+            if refused
+            else "Nothing is at xAI that somebody has forbidden."
         )
+        if kept:
+            says += f" {kept} more are kept of records that are gone."
         return Finding(
-            not found,
+            not refused,
             says,
-            {why.value: counts[why.value] for why in remaining.Why},
-            [one.key for one in found],
+            {why.value: counts[why] for why in remaining.Why},
+            [one.key for one in refused],
         )
 
     return StandingCheck(
-        asset, "nothing_without_permission", "Nothing is at xAI that nothing permits any more.", look
+        asset, "nothing_without_permission", "Nothing is at xAI that somebody has forbidden since.", look
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -65,13 +65,7 @@ class DocumentReconciliation:
             joined = join(listing, known)
             drifts = await confirmation.confirmed(_all_drifts(joined, listing, known))
         listed = _sizes(listing, joined, drifts)
-        drifts = withhold(
-            drifts,
-            _total(listed),
-            self.settings.reconcile_delete_limit,
-            self.settings.reconcile_delete_share,
-            approved,
-        )
+        drifts = self._withheld(drifts, _total(listed), approved)
         seconds = time.monotonic() - started
         of_flow = zip(self.flows, (joined.documents, joined.owners), strict=True)
         return [
@@ -115,6 +109,17 @@ class DocumentReconciliation:
             return known, two_way_holds.approved(conn, NAME, "delete").get(Side.RIGHT, 0)
 
         return read
+
+    def _withheld(self, drifts: Sequence[MarkedDrift], total: int, approved: int) -> list[MarkedDrift]:
+        limit, share = self.settings.reconcile_delete_limit, self.settings.reconcile_delete_share
+        advice = (
+            f"Look whether these deletes are meant; if so: bitbylaw approve-deletes {NAME} right "
+            f"{sum(drift.deletes for drift in drifts)}, then reconcile again."
+        )
+        return [
+            replace(drift, advice=advice) if drift.is_withheld else drift
+            for drift in withhold(drifts, total, limit, share, approved)
+        ]
 
     def _needs_approval(self, drifts: Iterable[Drift], total: int) -> bool:
         limit, share = self.settings.reconcile_delete_limit, self.settings.reconcile_delete_share

@@ -154,7 +154,7 @@ def test_json_has_stable_names(with_state: tuple[Terminal, Database]) -> None:
     assert set(told["systems"]["espocrm"]) == {
         "name", "is_paused", "is_refused", "since", "until", "reason", "limits", "answered_at", "probe",
     }  # fmt: skip
-    assert set(told["egress"]) == {"rule", "is_stopped", "says", "remaining", "leaves_the_firm"}
+    assert set(told["egress"]) == {"rule", "is_stopped", "says", "remaining", "forbidden", "leaves_the_firm"}
 
 
 def test_open_alerts_are_listed(with_state: tuple[Terminal, Database]) -> None:

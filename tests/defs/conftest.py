@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import copy
 import functools
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -62,6 +63,8 @@ class StandIns:
 
 
 _project = functools.cache(defs)
+# Its files are made page by page: most of what opening such a firm costs.
+_sample_firm = functools.cache(seed_document)
 
 _stand_ins: dict[str, StandIns] = {}
 
@@ -228,7 +231,7 @@ def office(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
 def two_sided(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Office]:
     """The sample firm, in EspoCRM and in Advoware, on a clock that moves when told to."""
     with open_office(request.node.name, tmp_path, FakeClock(time.time()), has_advoware=True) as opened:
-        seed(opened.stand_ins.espocrm.espo, seed_document())
+        seed(opened.stand_ins.espocrm.espo, copy.deepcopy(_sample_firm()))
         opened.stand_ins.advoware.seed(advoware_seed_document())
         yield opened
 

@@ -64,9 +64,13 @@ def test_the_count_is_that_of_the_list(database: Database, rule: str) -> None:
         listed = database.read(lambda conn: remaining.load(conn, settings))
         assert database.read(lambda conn: remaining_count.count(conn, settings)) == len(listed)
         assert listed
+        forbidden = [one for one in listed if one.why in remaining.FORBIDDEN]
+        told = database.read(lambda conn: remaining_count.count_forbidden(conn, settings))
+        assert told == len(forbidden)
 
 
 def test_nothing_remains_of_nothing(database: Database) -> None:
     """An empty state has nothing to count."""
     settings = Settings.load(_env_file=None, xai_egress="field")
     assert database.read(lambda conn: remaining_count.count(conn, settings)) == 0
+    assert database.read(lambda conn: remaining_count.count_forbidden(conn, settings)) == 0

@@ -49,7 +49,7 @@ def test_one_is_told_as_one() -> None:
     """Singular and plural."""
     assert found(withheld=1)[0].says.startswith("Documents: 1 deletion waits for")
     assert found(replace(WELL, holds=1))[0].says == "1 question waits for a person's answer."
-    egress = replace(WELL.egress, remaining=1)
+    egress = replace(WELL.egress, remaining=3, forbidden=1)
     assert found(replace(WELL, egress=egress))[0].says.startswith("1 document or collection is still at xAI")
 
 

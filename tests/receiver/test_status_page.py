@@ -50,7 +50,7 @@ def test_a_firm_in_which_all_is_well_is_told_so(bench: Bench) -> None:
         "Appointments ✓ works 0 0 0 0",
         "xAI (files) ✓ no trouble",
         "Kill switch off",
-        "At xAI without permission nothing",
+        "At xAI although forbidden nothing",
         "Open alerts None.",
         "As of 14 Nov 2023, 23:13:20 , German time.",
     ):

@@ -130,6 +130,10 @@ def test_too_many_deletes_wait_and_the_other_repairs_go_on(tmp_path: Path) -> No
                 await approve(world, ceiling)
             reports = await reconcile_once(world)
             assert [report.withheld for report in reports] == [5, 0]
+            advice = {drift.advice for drift in drifts_of(reports) if drift.is_withheld}
+            assert [text for text in advice if "bitbylaw approve-deletes documents right 5," in text] == [
+                *advice
+            ]
             assert await world.drain() == []
             assert len(world.files_in(matter)) == 12
         noted = (await world.database.run(reconciliations.load))["documents"]
