@@ -8,15 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.screen import moment, span, table
 from bitbylaw_pipeline.domain.errors import SyncError
-from bitbylaw_pipeline.inbox import pass_times
+from bitbylaw_pipeline.inbox import feed_cursors, pass_times
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.flow_views import PASSED_FLOWS, FlowView
 from bitbylaw_pipeline.inbox.overview import Overview, SystemView
-from bitbylaw_pipeline.inbox.schema import feed_cursor
 from bitbylaw_pipeline.settings import Settings
 
 Probe = Callable[[], Awaitable[None]]
@@ -37,7 +36,7 @@ def answered_at(connection: Connection, settings: Settings, flows: Sequence[Flow
 
     A document's success says nothing of xAI: most need no more than EspoCRM's read.
     """
-    polled = connection.execute(select(func.max(feed_cursor.c.polled_at))).scalar_one()
+    polled = feed_cursors.last_polled(connection)
     success = {flow.name: flow.last_success_at for flow in flows}
     passed = [pass_times.last_pass(connection, pair) for pair in PASSED_FLOWS if settings.has_advoware]
     found = {

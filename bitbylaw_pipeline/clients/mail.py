@@ -131,6 +131,14 @@ class _Conversation:
                 system=SYSTEM,
                 reason="unsafe",
             )
+        if server.user and not (server.user + server.password).isascii():
+            # smtplib ends in a UnicodeEncodeError, of which nobody would guess what it is about.
+            raise Permanent(
+                "SMTP_USER or SMTP_PASSWORD has other than ASCII characters, with which no login is possible: give the "
+                "mailbox another password.",
+                system=SYSTEM,
+                reason="not_supported",
+            )
         try:
             with contextlib.closing(self._connect()) as connection:
                 if self._is_over:

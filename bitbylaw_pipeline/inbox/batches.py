@@ -19,6 +19,8 @@ from bitbylaw_pipeline.inbox.work_queue import random_token
 
 DRAIN = "drain"
 EGRESS_STOP = "egress_stop"
+EGRESS_ALLOWED = "egress_allowed"
+"""Its time is when the kill switch was lifted last."""
 
 REQUESTED = "requested"
 RUNNING = "running"
@@ -200,6 +202,7 @@ _SET_FLAG = Prepared(
     )
 )
 _GET_FLAG = Prepared(select(flag.c.value).where(flag.c.name == bindparam("with_name", type_=TEXT)))
+_FLAG_SET_AT = Prepared(select(flag.c.set_at).where(flag.c.name == bindparam("with_name", type_=TEXT)))
 _CLEAR_FLAG = Prepared(delete(flag).where(flag.c.name == bindparam("with_name", type_=TEXT)))
 
 
@@ -212,6 +215,12 @@ def get_flag(connection: Connection, name: str) -> str | None:
     """The flag's value, None if it is not raised."""
     value: str | None = _GET_FLAG(connection, {"with_name": name}).scalar_one_or_none()
     return value
+
+
+def flag_set_at(connection: Connection, name: str) -> float | None:
+    """When the flag was raised last (UTC epoch seconds), None if it is not."""
+    at: float | None = _FLAG_SET_AT(connection, {"with_name": name}).scalar_one_or_none()
+    return at
 
 
 def clear_flag(connection: Connection, name: str) -> bool:

@@ -194,6 +194,18 @@ def rows_of(
     return [row for row in rows if row.document_hmac == wanted]
 
 
+def documents_of(
+    connection: Connection, cipher: Cipher, matter: str, candidates: Iterable[str]
+) -> frozenset[str]:
+    """Those of the documents of which anything has left on account of the matter; none once its key is destroyed."""
+    key = _keys(connection, cipher, {matter}).get(matter)
+    if key is None:
+        return frozenset()
+    rows = _OF_MATTER(connection, {"of_hmac": _hmac(key, matter)})
+    left = {EgressRow(*fields).document_hmac for fields in rows}
+    return frozenset(one for one in candidates if _hmac(key, one) in left)
+
+
 def rows_of_document(connection: Connection, cipher: Cipher, document_id: str) -> list[EgressRow]:
     """A document's rows over all matters whose key there is."""
     keys = [bytes.fromhex(cipher.decrypt(key)) for key in _ALL_KEYS(connection, {}).scalars()]

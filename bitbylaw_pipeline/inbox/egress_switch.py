@@ -9,7 +9,7 @@ from sqlalchemy import Connection, exists, select
 from bitbylaw_pipeline.domain.collection_state import MUST_SEARCH
 from bitbylaw_pipeline.domain.document_plan import PARTIAL, STOPPED
 from bitbylaw_pipeline.inbox import batches, work_queue
-from bitbylaw_pipeline.inbox.schema import collection_state, document_state, flag, work
+from bitbylaw_pipeline.inbox.schema import collection_state, document_state, work
 
 LIFTED_BY = "bitbylaw egress allow"
 """The command, for every text that says that egress is stopped."""
@@ -31,10 +31,7 @@ def is_stopped(connection: Connection) -> bool:
 
 def stopped_since(connection: Connection) -> float | None:
     """Since when the switch is on (UTC epoch seconds), None while it is off."""
-    found: float | None = connection.execute(
-        select(flag.c.set_at).where(flag.c.name == batches.EGRESS_STOP)
-    ).scalar_one_or_none()
-    return found
+    return batches.flag_set_at(connection, batches.EGRESS_STOP)
 
 
 def stop(connection: Connection, now: float) -> bool:
@@ -49,6 +46,8 @@ def allow(connection: Connection, now: float) -> Resumed:
     """Lifts the switch and wants, in the same transaction, whatever it kept back or broke off."""
     if not batches.clear_flag(connection, batches.EGRESS_STOP):
         return Resumed(False)
+    # What was kept back all the while is not late at once.
+    batches.set_flag(connection, now, batches.EGRESS_ALLOWED)
     documents = _kept_back_documents(connection)
     owners = connection.execute(
         select(collection_state.c.owner_key)

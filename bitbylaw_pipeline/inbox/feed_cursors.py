@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from bitbylaw_pipeline.inbox.json_rows import DOUBLE, TEXT, to_json
@@ -54,6 +54,7 @@ _PUT = Prepared(
         set_={name: _given.excluded[name] for name in ("modified_at", "record_id", "polled_at", "seen")},
     )
 )
+_LAST_POLLED = Prepared(select(func.max(feed_cursor.c.polled_at)))
 _held = insert(feed_cursor).values(entity_type=_ENTITY_TYPE, held_until=bindparam("with_until", type_=DOUBLE))
 _HOLD = Prepared(
     _held.on_conflict_do_update(
@@ -73,6 +74,12 @@ def get(connection: Connection, entity_type: str) -> FeedCursor:
     return FeedCursor(
         row.entity_type, row.modified_at, row.record_id, row.polled_at, tuple(json.loads(row.seen or "[]"))
     )
+
+
+def last_polled(connection: Connection) -> float | None:
+    """When any of the feeds was read last (UTC epoch seconds); None if none ever was."""
+    at: float | None = _LAST_POLLED(connection, {}).scalar_one()
+    return at
 
 
 def put(

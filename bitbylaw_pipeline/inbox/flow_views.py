@@ -5,18 +5,28 @@ Times are UTC epoch seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from bitbylaw_pipeline.inbox import calendar_passes, pass_times, reconciliations, work_queue
+from bitbylaw_pipeline.inbox import (
+    batches,
+    calendar_passes,
+    feed_cursors,
+    outages,
+    pass_times,
+    reconciliations,
+    work_queue,
+)
 from bitbylaw_pipeline.inbox.calendar_passes import CalendarPasses
 from bitbylaw_pipeline.inbox.reconciliations import Reconciled
 from bitbylaw_pipeline.inbox.work_queue import StreamSummary
 from bitbylaw_pipeline.settings import Settings
 
 DOCUMENT_FLOWS = ("documents", "collections")
+FED_FLOW = "documents"
+"""The flow that is told silent where nobody reads EspoCRM's change feed any more."""
 PASSED_FLOWS = ("beteiligte", "bankverbindungen", "akten")
 """Those that are passed over as a whole, several times an hour."""
 NAMED_AT_MOST = 5
@@ -39,7 +49,7 @@ class FlowView:
     """How much of it waits for an approval."""
     reconciled_at: float | None
     reconcile_failure: str | None
-    """Why the last reconciliation failed, if it did."""
+    """Why the last reconciliation failed, if it did, or that none has been made for two nights."""
     silence: str | None
 
 
@@ -48,6 +58,8 @@ class _Facts:
     """What is read once for all flows."""
 
     now: float
+    names: Collection[str]
+    """Of the flows that there are with these settings: of others nothing is due."""
     silent_seconds: float
     queue: Mapping[str, StreamSummary]
     successes: Mapping[str, float]
@@ -55,6 +67,10 @@ class _Facts:
     reconciled: Mapping[str, Reconciled]
     passed: Mapping[str, float | None] = field(default_factory=dict)
     awaited: Mapping[str, float | None] = field(default_factory=dict)
+    feed_read_at: float | None = None
+    """None also while EspoCRM is left alone: that is told of the system."""
+    is_egress_stopped: bool = False
+    egress_allowed_at: float | None = None
 
 
 def flow_names(settings: Settings) -> tuple[str, ...]:
@@ -69,6 +85,7 @@ def read_flows(connection: Connection, now: float, settings: Settings) -> tuple[
     pairs = [name for name in names if name in PASSED_FLOWS]
     facts = _Facts(
         now,
+        names,
         settings.alert_flow_silent_minutes * 60,
         work_queue.summary(connection, now),
         work_queue.last_successes(connection),
@@ -76,6 +93,9 @@ def read_flows(connection: Connection, now: float, settings: Settings) -> tuple[
         reconciliations.load(connection),
         {pair: pass_times.last_pass(connection, pair) for pair in pairs},
         {pair: pass_times.awaited_since(connection, pair) for pair in pairs},
+        _feed_read_at(connection),
+        batches.get_flag(connection, batches.EGRESS_STOP) is not None,
+        batches.flag_set_at(connection, batches.EGRESS_ALLOWED),
     )
     views = []
     for name in names:
@@ -92,7 +112,8 @@ def read_flows(connection: Connection, now: float, settings: Settings) -> tuple[
             )
         else:
             last = facts.successes.get(name)
-            views.append(_view(facts, name, last, _queue_silence(facts, name, last)))
+            feed = _feed_silence(facts) if name == FED_FLOW else None
+            views.append(_view(facts, name, last, _queue_silence(facts, name, last) or feed))
     # Nobody works on these: that is said by what is parked and waiting, and no alarm can change it.
     others = sorted(set(facts.queue) - set(names))
     return (*views, *(_view(facts, name, facts.successes.get(name), None) for name in others))
@@ -113,9 +134,17 @@ def _view(facts: _Facts, name: str, last_success_at: float | None, silence: str 
         drift=last.drift if last is not None and has_ended else None,
         withheld=last.withheld if last is not None else 0,
         reconciled_at=last.ended_at if last is not None else None,
-        reconcile_failure=last.failed_why if last is not None else None,
+        reconcile_failure=_reconcile_failure(facts, name),
         silence=silence,
     )
+
+
+def _reconcile_failure(facts: _Facts, name: str) -> str | None:
+    last = facts.reconciled.get(name)
+    if last is None:
+        return None
+    overdue = last.overdue(facts.now) if name in facts.names else None
+    return last.failed_why or (overdue and f"{overdue}; it is made every night.")
 
 
 def _queue_silence(facts: _Facts, name: str, last_success_at: float | None) -> str | None:
@@ -125,6 +154,19 @@ def _queue_silence(facts: _Facts, name: str, last_success_at: float | None) -> s
         return None
     success = "none yet" if last_success_at is None else f"{_in_words(facts.now - last_success_at)} ago"
     return f"Work has been waiting for {_in_words(facts.now - since)}, and nothing succeeded (last success: {success})."
+
+
+def _feed_silence(facts: _Facts) -> str | None:
+    """Nobody reads the feed: without this rule an empty queue looked well for as long as the daemon was dead."""
+    at = facts.feed_read_at
+    if at is None or not _is_late(facts, at):
+        return None
+    return f"EspoCRM's change feed was last read {_in_words(facts.now - at)} ago: what changes there goes unnoticed."
+
+
+def _feed_read_at(connection: Connection) -> float | None:
+    is_left_alone = any(one.system == "espocrm" for one in outages.listing(connection))
+    return None if is_left_alone else feed_cursors.last_polled(connection)
 
 
 def _pass_silence(facts: _Facts, name: str) -> str | None:
@@ -148,7 +190,11 @@ def _employees_silence(
     passes: Mapping[str, CalendarPasses],
     wanted: Mapping[str, float],
 ) -> str | None:
-    late = [one for one in sorted(settings.calendars) if _is_late(facts, _known_since(one, passes, wanted))]
+    if facts.is_egress_stopped:
+        return None  # kept back on purpose, and told as that
+    allowed = facts.egress_allowed_at or 0.0
+    since = {one: _known_since(one, passes, wanted) for one in sorted(settings.calendars)}
+    late = [one for one, at in since.items() if at is not None and _is_late(facts, max(at, allowed))]
     if not late:
         return None
     named = ", ".join(late[:NAMED_AT_MOST])

@@ -14,6 +14,10 @@ from bitbylaw_pipeline.inbox.json_rows import BIGINT, DOUBLE, TEXT
 from bitbylaw_pipeline.inbox.prepared import Prepared
 from bitbylaw_pipeline.inbox.schema import reconciliation
 
+DAY = 86_400.0
+OVERDUE_SECONDS = 2 * DAY + 2 * 3600.0
+"""Two nights, and two hours for one that ran late: a machine that was off for one night is nobody's trouble."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
@@ -38,6 +42,13 @@ class Reconciled:
     def drift(self) -> int:
         """How much was found in all."""
         return sum(self.counts.values())
+
+    def overdue(self, now: float) -> str | None:
+        """How long ago the last one was, in words, where two nights went by without any; None before the first."""
+        if self.ended_at is None or now - self.ended_at < OVERDUE_SECONDS:
+            return None
+        # In whole days: the same is told in the same words for a while.
+        return f"the last one was {int((now - self.ended_at) // DAY)} d ago"
 
 
 _ended = insert(reconciliation).values(

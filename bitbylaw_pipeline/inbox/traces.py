@@ -7,6 +7,7 @@ matter's key. Proofs of erasures name nobody.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ _KEPT = frozenset({"egress", "egress_head", "matter_key", "erasure"})
 _SAID = ("last_error", "reason", "failed_why", "says", "advice", "link", "value", "park_reason")
 """Columns with sentences, in which an id may be named that the row is not about."""
 _CHUNK = 400
+_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,17 @@ def forget(connection: Connection, traces: Traces) -> dict[str, int]:
 def find(connection: Connection, mentions: Iterable[str]) -> dict[str, int]:
     """Table -> rows in which any of these ids still stands, in whatever column."""
     found: dict[str, int] = {}
+    found_by = [re.compile(pattern) for pattern in patterns(mentions)]
     for table in schema.metadata.sorted_tables:
-        columns = _texts(table) if table.name not in _KEPT else []
-        for pattern in patterns(mentions) if columns else ():
-            where = or_(*(column.regexp_match(pattern) for column in columns))
-            rows = connection.execute(select(func.count()).select_from(table).where(where)).scalar_one()
-            if rows:
-                found[table.name] = found.get(table.name, 0) + rows
+        columns = _texts(table) if table.name not in _KEPT and found_by else []
+        if not columns:
+            continue
+        # Compared here: PostgreSQL takes ten times as long for some hundred ids, more than a transaction may.
+        rows = connection.execute(select(*columns), execution_options={"yield_per": _PAGE})
+        texts = (" ".join(filter(None, row)) for row in rows)
+        number = sum(any(pattern.search(text) for pattern in found_by) for text in texts)
+        if number:
+            found[table.name] = number
     return found
 
 

@@ -4,6 +4,7 @@ Dagster can forget an asset or a run, never one partition's events (`wipe_asset_
 SQL storages in 1.13), so its table definitions are used here directly.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from dagster._serdes import deserialize_value, serialize_value
 from bitbylaw_pipeline.domain.erasure import Mention, Partition, crossed_out
 
 _CHUNK = 400
+_PAGE = 200
 _BEYOND_REPAIR = {DynamicPartitionsTable: "partition", KeyValueStoreTable: "key"}
 """Rows whose name holds the id: crossed out they would name something that is not there."""
 
@@ -46,8 +48,7 @@ def count_rows(connection: sa.Connection, metadata: sa.MetaData, subject: Mentio
         ids = {
             row_id for where in _of_partitions(table, subject) for row_id in _ids(connection, table, where)
         }
-        for where in _containing(table, subject):
-            ids.update(_ids(connection, table, where))
+        ids |= _naming(connection, table, subject)
         if ids:
             found[table.name] = len(ids)
     return found
@@ -147,8 +148,9 @@ def _former(connection: sa.Connection, asset_key: str) -> dict[str, Any]:
 def _cross_out(connection: sa.Connection, table: sa.Table, subject: Mention) -> int:
     columns = _texts(table)
     patterns = subject.patterns()
-    changed = 0
-    for where in _containing(table, subject):
+    ids = sorted(_naming(connection, table, subject))
+    for at in range(0, len(ids), _CHUNK):
+        where = table.c.id.in_(ids[at : at + _CHUNK])
         for row in connection.execute(sa.select(table.c.id, *columns).where(where)).all():
             values = {
                 column.name: crossed_out(text, patterns)
@@ -156,15 +158,21 @@ def _cross_out(connection: sa.Connection, table: sa.Table, subject: Mention) -> 
                 if isinstance(text := row._mapping[column.name], str)  # noqa: SLF001  # SQLAlchemy's public name
             }
             connection.execute(table.update().where(table.c.id == row.id).values(values))
-            changed += 1
-    return changed
+    return len(ids)
 
 
-def _containing(table: sa.Table, subject: Mention) -> list[sa.ColumnElement[bool]]:
+def _naming(connection: sa.Connection, table: sa.Table, subject: Mention) -> set[int]:
+    """The rows with any of the ids in any text. Compared here: a database takes ten times as long for some hundred ids."""
     columns = _texts(table)
     if not columns:
-        return []
-    return [sa.or_(*(column.regexp_match(pattern) for column in columns)) for pattern in subject.patterns()]
+        return set()
+    patterns = [re.compile(pattern) for pattern in subject.patterns()]
+    rows = connection.execute(sa.select(table.c.id, *columns), execution_options={"yield_per": _PAGE})
+    return {
+        row_id
+        for row_id, *texts in rows
+        if any(pattern.search(text) for text in texts if text for pattern in patterns)
+    }
 
 
 def _texts(table: sa.Table) -> Sequence[sa.Column[Any]]:

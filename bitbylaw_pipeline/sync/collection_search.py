@@ -35,6 +35,7 @@ MUST_SEARCH = collection_state.MUST_SEARCH
 NOTICED = "noticed"
 """A document's pass met that the owner permits nothing (any more); the owner's own flow has not looked yet."""
 """A state's status that makes the next pass look for duplicates although it knows a collection."""
+_NAME_PREFIX = "espocrm:"
 FIELDS = {
     "espocrm_entity_type": "EspoCRM: the owner's entity type",
     "espocrm_entity_id": "EspoCRM: the owner's id",
@@ -45,7 +46,16 @@ FIELDS = {
 
 def collection_name(owner: OwnerKey) -> str:
     """The name by which an owner's collection is found again; ids only, the firm's names stay in the firm."""
-    return f"espocrm:{owner}"
+    return f"{_NAME_PREFIX}{owner}"
+
+
+def owner_of_name(name: str) -> str | None:
+    """The owner whose collection's name this is; None for a name that the pipeline does not give."""
+    key = name.removeprefix(_NAME_PREFIX)
+    try:
+        return str(OwnerKey.parse(key)) if key != name else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,9 @@ class EgressWatch:
             is_stopped = (
                 False  # nothing new begins without the state; what is on its way goes on until it answers
             )
+        except Exception as error:  # noqa: BLE001  # it would end the looking, and nothing be broken off any more
+            log.error("egress_watch_failed", error=type(error).__name__)  # noqa: TRY400  # a driver's text may hold values
+            is_stopped = False
         if is_stopped and self._leaving:
             log.warning("egress_broken_off", count=len(self._leaving))
             self._broken_off |= self._leaving

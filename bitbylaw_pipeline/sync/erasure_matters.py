@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document import Owner, OwnerKey, is_record_id
 from bitbylaw_pipeline.domain.erasure import Kind, Partition
-from bitbylaw_pipeline.domain.errors import NotFound
+from bitbylaw_pipeline.domain.errors import NotFound, Permanent
 from bitbylaw_pipeline.inbox import collection_states, document_states, egress
 from bitbylaw_pipeline.inbox.schema import akte_state
 from bitbylaw_pipeline.inbox.traces import Traces
@@ -26,6 +26,10 @@ STREAM = "collections"
 WOULD_COME_BACK = (
     "EspoCRM still has {key} and permits that its documents leave the firm: withdraw the permission or delete it in"
     " EspoCRM first, they would be uploaded again."
+)
+HIDDEN = (
+    "{owner} is not to be seen by us, so nobody can say whether document {id} belongs to it, too: give our role the right"
+    " to read it and its documents, or erase the document by itself first (bitbylaw erase document {id})."
 )
 _OURS = "espocrm:"
 
@@ -72,14 +76,40 @@ async def _with_documents(
     plan = replace(
         plan, detached={file_id: where[file_id] for file_id in foreign}, foreign=frozenset(foreign)
     )
-    for document_id in sorted({*members, *by_state, *await _linked(tools, key)}):
+    found = sorted({*members, *by_state, *await _linked(tools, key)})
+    states = await tools.read(lambda conn: document_states.get_many(conn, found))
+    for document_id in found:
         record = await load_record(tools, document_id)
+        if record is not None and not record.owners - {key}:
+            state = states.get(document_id)
+            others = {*(state.owners if state else ()), *look.owners_of(document_id)} - {str(key)}
+            plan = replace(plan, refusals=(*plan.refusals, *await _hidden(tools, document_id, others)))
         if record is not None and record.owners - {key}:
             files = {file_id: where[file_id] for file_id in members.get(document_id, ())}
             plan |= ErasurePlan(plan.kind, plan.subject, detached=files, neighbours=frozenset({document_id}))
         else:
             plan |= await plan_document(tools, document_id, look)
     return plan
+
+
+async def _hidden(tools: ErasureTools, document_id: str, others: Iterable[str]) -> list[str]:
+    """A refusal for each owner that had the document and is not to be seen by us: EspoCRM leaves it out without a word."""
+    refusals = []
+    for owner in (OwnerKey.parse(other) for other in sorted(others)):
+        if tools.settings.owner_type(owner.entity_type) is None:
+            continue
+        try:
+            await tools.records.espocrm.get(owner.entity_type, owner.id)
+        except NotFound:
+            continue
+        except Permanent as error:
+            if error.reason != "no_access":
+                raise
+        else:
+            if await tools.records.owns_documents(owner.entity_type):
+                continue
+        refusals.append(HIDDEN.format(owner=owner, id=document_id))
+    return refusals
 
 
 async def _linked(tools: ErasureTools, key: OwnerKey) -> list[str]:
@@ -92,18 +122,14 @@ async def _linked(tools: ErasureTools, key: OwnerKey) -> list[str]:
 def _known(
     conn: Connection, tools: ErasureTools, key: OwnerKey
 ) -> tuple[float, CollectionState | None, list[str], list[str]]:
-    """The time, our state, the ids of its Akten, and the documents that belong to it or did until they were deleted."""
-    cipher, matter = tools.database.cipher, str(key)
+    """The time, our state, the ids of its Akten, and the documents that belong to it or did until they lost every owner."""
+    matter = str(key)
     akten = conn.execute(select(akte_state.c.akte_id).where(akte_state.c.owner_key == matter)).scalars()
     documents = document_states.by_owner(conn, matter)
-    if egress.rows_of(conn, cipher, matter):
-        # A document that was deleted in EspoCRM has left its collections, and its file is kept: only the register knows
-        # whose it was.
-        documents += [
-            state.document_id
-            for state in document_states.iterate(conn)
-            if state.deleted_at is not None and egress.rows_of(conn, cipher, matter, state.document_id)
-        ]
+    # A document that was deleted in EspoCRM, or unlinked there from its last matter, has left its collections, and its
+    # file is kept: only the register knows whose it was.
+    of_nobody = [state.document_id for state in document_states.iterate(conn) if not state.owners]
+    documents += sorted(egress.documents_of(conn, tools.database.cipher, matter, of_nobody))
     return tools.database.now(conn), collection_states.get(conn, matter), sorted(akten), documents
 
 

@@ -10,31 +10,53 @@ from bitbylaw_pipeline.clients.xai import Xai
 from bitbylaw_pipeline.clients.xai_wire import Member, RemoteCollection
 from bitbylaw_pipeline.domain.errors import NotFound
 from bitbylaw_pipeline.domain.file_name import token_of
+from bitbylaw_pipeline.sync.collection_search import owner_of_name
 
 CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)
 class XaiLook:
-    """All collections and what is in them, as listed at one time."""
+    """All collections and what is in them, as listed at one time; `of` makes one.
+
+    Looked up, not searched: a matter of a thousand documents asks for each of them.
+    """
 
     collections: Mapping[str, RemoteCollection]
     members: Mapping[str, tuple[Member, ...]]
+    places: Mapping[str, frozenset[str]]
+    """File -> the collections that have it."""
+    files: Mapping[str, frozenset[str]]
+    """Document -> the files in collections that bear its token, or its id in their fields."""
+
+    @classmethod
+    def of(
+        cls, collections: Mapping[str, RemoteCollection], members: Mapping[str, tuple[Member, ...]]
+    ) -> XaiLook:
+        """From the lists."""
+        places: dict[str, set[str]] = {}
+        files: dict[str, set[str]] = {}
+        for place, listed in members.items():
+            for member in listed:
+                places.setdefault(member.file_id, set()).add(place)
+                document_id = document_of(member)
+                if document_id is not None:
+                    files.setdefault(document_id, set()).add(member.file_id)
+        return cls(collections, members, _frozen(places), _frozen(files))
 
     def places_of(self, file_id: str) -> frozenset[str]:
         """The collections that have the file."""
-        return frozenset(
-            place for place, members in self.members.items() if any(m.file_id == file_id for m in members)
-        )
+        return self.places.get(file_id, frozenset())
 
     def files_of(self, document_id: str) -> frozenset[str]:
         """The files in collections that bear the document's token, or its id in their fields."""
-        return frozenset(
-            member.file_id
-            for members in self.members.values()
-            for member in members
-            if document_of(member) == document_id
-        )
+        return self.files.get(document_id, frozenset())
+
+    def owners_of(self, document_id: str) -> frozenset[str]:
+        """The owners in whose collections any of its files is, by the collections' names; {EntityType}:{id}."""
+        places = {place for file_id in self.files_of(document_id) for place in self.places_of(file_id)}
+        named = (owner_of_name(self.collections[place].name) for place in places)
+        return frozenset(owner for owner in named if owner is not None)
 
     def named(self, name: str) -> frozenset[str]:
         """The collections with exactly that name."""
@@ -54,7 +76,11 @@ async def look_at_xai(xai: Xai) -> XaiLook:
                 return ()
 
     listed = await asyncio.gather(*(list_one(one) for one in collections))
-    return XaiLook(collections, dict(zip(collections, listed, strict=True)))
+    return XaiLook.of(collections, dict(zip(collections, listed, strict=True)))
+
+
+def _frozen(found: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
+    return {key: frozenset(values) for key, values in found.items()}
 
 
 def document_of(member: Member) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bitbylaw_pipeline.domain.document_plan import CLEAN, EXCLUDED
 from bitbylaw_pipeline.domain.drift import DriftKind
 from bitbylaw_pipeline.sync.reconcile_frames import BOTH, KNOWN, LATER, LISTED, OPEN, PARKED, Joined, rows
 from bitbylaw_pipeline.sync.reconcile_known import Known
@@ -154,6 +155,10 @@ def _fields(row: Any) -> Iterator[MarkedDrift]:
     if row.e_file != row.s_file or set(row.e_collections) != set(row.s_collections):
         says = "EspoCRM names another file, or other collections, than those it is in."
         yield document_drift(DriftKind.DANGLING_REFERENCE, row.document, says, mark=Mark.LOOK)
+    if row.s_status == (CLEAN if row.excluded else EXCLUDED):
+        # Otherwise what remains at xAI of a document that was excluded is told to nobody.
+        says = "EspoCRM excludes it, or does not any more, without a word."
+        yield document_drift(DriftKind.STALE_HASH, row.document, says, mark=Mark.LOOK)
 
 
 def _other_owners(joined: Joined, listing: Listing) -> Iterator[MarkedDrift]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from bitbylaw_pipeline.clients.espocrm_documents import DocumentRecords
 from bitbylaw_pipeline.clients.xai import Xai
-from bitbylaw_pipeline.domain.drift import Drift, DriftReport, are_too_many, withhold
+from bitbylaw_pipeline.domain.drift import Drift, DriftKind, DriftReport, are_too_many, withhold
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.inbox import two_way_holds
 from bitbylaw_pipeline.inbox.coordination import Coordination
@@ -65,7 +65,7 @@ class DocumentReconciliation:
             joined = join(listing, known)
             drifts = await confirmation.confirmed(_all_drifts(joined, listing, known))
         listed = _sizes(listing, joined, drifts)
-        drifts = self._withheld(drifts, _total(listed), approved)
+        drifts = _with_their_kin(self._withheld(drifts, _total(listed), approved), listing)
         seconds = time.monotonic() - started
         of_flow = zip(self.flows, (joined.documents, joined.owners), strict=True)
         return [
@@ -124,6 +124,36 @@ class DocumentReconciliation:
     def _needs_approval(self, drifts: Iterable[Drift], total: int) -> bool:
         limit, share = self.settings.reconcile_delete_limit, self.settings.reconcile_delete_share
         return are_too_many(sum(drift.deletes for drift in drifts), total, limit, share)
+
+
+def _with_their_kin(drifts: Sequence[MarkedDrift], listing: Listing) -> list[MarkedDrift]:
+    """Withheld too what else is found of a document whose deletes are, and the pass that would want it.
+
+    A pass puts everything right at once: wanted for its stale hash alone, it would unlink the file all the same.
+    """
+    documents, owners = reconcile_document_drift.FLOW, reconcile_collection_drift.FLOW
+    advice = {
+        drift.key: drift.advice
+        for drift in drifts
+        # A stray file is deleted only where its mark was noted.
+        if drift.is_withheld and drift.flow == documents and drift.kind is not DriftKind.ORPHANED
+    }
+    linked = listing.links[listing.links["document"].isin(advice)]
+    of_owner = dict(zip(linked["owner"], linked["document"].map(advice), strict=True))
+
+    def kept_back(drift: MarkedDrift) -> str | None:
+        if drift.flow == documents:
+            return advice.get(drift.key)
+        # A new collection wants every linked document; a permission that was withdrawn must not wait.
+        is_new = drift.flow == owners and drift.kind is DriftKind.MISSING
+        return of_owner.get(drift.key) if is_new else None
+
+    return [
+        drift
+        if drift.is_withheld or (said := kept_back(drift)) is None
+        else replace(drift, is_withheld=True, advice=said)
+        for drift in drifts
+    ]
 
 
 def _all_drifts(joined: Joined, listing: Listing, known: Known) -> Iterator[MarkedDrift]:

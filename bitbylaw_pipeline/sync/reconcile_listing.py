@@ -20,7 +20,7 @@ from bitbylaw_pipeline.domain.egress import EgressRule, judge
 from bitbylaw_pipeline.domain.errors import NotFound
 from bitbylaw_pipeline.domain.file_name import token_of
 from bitbylaw_pipeline.settings import Settings
-from bitbylaw_pipeline.sync.collection_search import collection_name
+from bitbylaw_pipeline.sync.collection_search import owner_of_name
 from bitbylaw_pipeline.sync.owner_permission import day_of
 
 A = TypeVar("A")
@@ -29,7 +29,6 @@ B = TypeVar("B")
 PORTION = 64
 """So many calls are begun together; how many of them are under way at once, the clients limit."""
 _CONTENT_TOKEN = re.compile(r"(.+)-([0-9a-f]{12})")
-_NAME_PREFIX = collection_name(OwnerKey("", "")).removesuffix(":")
 
 DOCUMENT_COLUMNS = (
     "document",
@@ -174,12 +173,3 @@ def content_mark(name: str) -> tuple[str | None, str | None]:
     """(document's id, first digits of the SHA-256) of the token that a file's name begins with, if it is one of ours."""
     match = _CONTENT_TOKEN.fullmatch(token_of(name) or "")
     return (match[1], match[2]) if match and is_record_id(match[1]) else (None, None)
-
-
-def owner_of_name(name: str) -> str | None:
-    """The owner whose collection's name this is; None for a name that the pipeline does not give."""
-    key = name.removeprefix(_NAME_PREFIX)
-    try:
-        return str(OwnerKey.parse(key)) if key != name else None
-    except ValueError:
-        return None

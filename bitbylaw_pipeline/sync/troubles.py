@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from bitbylaw_pipeline.domain.alert import Trouble, TroubleKind, ids_in_words
 from bitbylaw_pipeline.inbox import parked_work, reconciliations
+from bitbylaw_pipeline.inbox.flow_views import flow_names
 from bitbylaw_pipeline.inbox.overview import Overview, SystemView, read_overview
 from bitbylaw_pipeline.settings import Settings
 
@@ -47,7 +48,7 @@ def troubles_now(
     return [
         *_failed(failed_runs, settings),
         *_parked(connection, settings),
-        *_drift(connection, settings),
+        *_drift(connection, now, settings),
         *_silent(overview, settings),
         *_systems(overview),
         *_credentials(settings, datetime.fromtimestamp(now, _FIRM).date()),
@@ -89,7 +90,7 @@ def _parked(connection: Connection, settings: Settings) -> Iterator[Trouble]:
         )
 
 
-def _drift(connection: Connection, settings: Settings) -> Iterator[Trouble]:
+def _drift(connection: Connection, now: float, settings: Settings) -> Iterator[Trouble]:
     for flow, found in reconciliations.load(connection).items():
         if found.failed_at is not None:
             yield Trouble(
@@ -97,6 +98,15 @@ def _drift(connection: Connection, settings: Settings) -> Iterator[Trouble]:
                 flow,
                 f"The reconciliation of {flow} failed ({found.failed_with}).",
                 f"bitbylaw status says why; then bitbylaw reconcile --flow {flow} --dry-run.",
+                settings.ui_public_url,
+            )
+        elif flow in flow_names(settings) and (overdue := found.overdue(now)):
+            yield Trouble(
+                TroubleKind.RECONCILIATION_FAILED,
+                flow,
+                f"The reconciliation of {flow} is overdue: {overdue}.",
+                "Is its schedule running (Dagster's UI, Automation)? By hand: "
+                f"bitbylaw reconcile --flow {flow}.",
                 settings.ui_public_url,
             )
         if found.drift:
@@ -126,7 +136,7 @@ def _silent(overview: Overview, settings: Settings) -> Iterator[Trouble]:
             yield Trouble(
                 TroubleKind.SILENT_FLOW,
                 flow.name,
-                f"{flow.name} is without success. {flow.silence}",
+                f"{flow.name} is silent. {flow.silence}",
                 "bitbylaw status: is bitbylaw up running, is a system paused, is it draining? Then bitbylaw doctor.",
                 page_link(settings, flow.name),
             )

@@ -355,7 +355,7 @@ CASES: dict[str, tuple[Breaking, str, str]] = {
     "spool": (set_to(SPOOL_DIR="/proc/nowhere"), "/proc/nowhere cannot be written", "SPOOL_DIR"),
     "egress_off": (set_to(XAI_EGRESS="off"), "XAI_EGRESS is off: nothing leaves the firm", "decide on collection or field"),
     "egress_stopped": (stopped, "The kill switch is on", "bitbylaw egress allow lifts it"),
-    "egress_remaining": (unpermitted, "1 files or collections are at xAI although nothing", "bitbylaw egress remaining"),
+    "egress_remaining": (unpermitted, "1 files or collections are at xAI although somebody has forbidden", "bitbylaw egress remaining"),
     "credential_ended": (
         set_to(CREDENTIALS_EXPIRE='{"XAI_API_KEY": "2020-01-31"}'), "XAI_API_KEY ended on 2020-01-31", "make a new one",
     ),

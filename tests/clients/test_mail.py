@@ -135,6 +135,19 @@ def test_password_never_goes_in_the_clear_over_a_network() -> None:
         post(25, user="robot", password="s3cret", host="192.0.2.1")
 
 
+@pytest.mark.parametrize(("user", "password"), [("robot", "Geheimnis-ü"), ("röbot", "s3cret")])
+def test_login_with_other_than_ascii_says_what_to_do(certificate: Path, user: str, password: str) -> None:
+    """The standard library cannot send it; told as a passing fault, it would be tried for ever."""
+    given: dict[str, Any] = {"security": "starttls", "trusted": certificate, "host": "localhost"}
+    with (
+        mail_server(security="starttls", certificate=certificate, login=(user, password)) as box,
+        pytest.raises(Permanent, match="another password") as caught,
+    ):
+        post(box.port, user=user, password=password, **given)
+    assert password not in str(caught.value)
+    assert not box.mails
+
+
 def test_one_refused_address_does_not_keep_the_others_from_it() -> None:
     """The rest get it, and how many did not is told."""
     with mail_server() as box:

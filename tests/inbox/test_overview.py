@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import insert
 
 from bitbylaw_pipeline.domain.errors import AuthFailed, Transient
-from bitbylaw_pipeline.inbox import batches, calendar_passes, outages, pass_times, reconciliations, work_queue
+from bitbylaw_pipeline.inbox import (
+    batches,
+    calendar_passes,
+    egress_switch,
+    feed_cursors,
+    outages,
+    pass_times,
+    reconciliations,
+    work_queue,
+)
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.flow_views import FlowView
 from bitbylaw_pipeline.inbox.overview import Overview, read_overview
@@ -100,6 +110,22 @@ def test_a_flow_tells_its_queue_success_and_drift(database: Database, clock: Fak
     assert flow(see(database), "collections").drift is None
 
 
+def test_a_reconciliation_that_is_not_made_any_more_is_told(database: Database, clock: FakeClock) -> None:
+    """After two nights; of a flow whose system was taken away none is due."""
+    for name in ("documents", "akten"):
+        facts: dict[str, Any] = {"flow": name, "listed": {}, "counts": {}, "wanted": 0, "withheld": 0}
+        database.run_sync(partial(reconciliations.note_ended, now=clock.now, begun_at=clock.now, **facts))
+    want(database, "akten", "1")
+    clock.advance(50 * HOUR - 1)
+    assert flow(see(database), "documents").reconcile_failure is None
+    clock.advance(1)
+    says = "the last one was 2 d ago; it is made every night."
+    assert flow(see(database), "documents").reconcile_failure == says
+    assert flow(see(database), "collections").reconcile_failure is None
+    assert flow(see(database), "akten").reconcile_failure is None
+    assert flow(see(database, **ADVOWARE), "akten").reconcile_failure == says
+
+
 def test_waiting_for_long_without_a_success_is_silence(database: Database, clock: FakeClock) -> None:
     """A quiet night is none; work that has waited an hour while nothing succeeded is, also after failures."""
     want(database, "documents", "a")
@@ -124,6 +150,40 @@ def test_what_waits_for_its_own_time_is_no_silence(database: Database, clock: Fa
     want(database, "documents", "a", not_before=clock.now + 24 * HOUR)
     clock.advance(2 * HOUR)
     assert flow(see(database), "documents").silence is None
+
+
+def test_a_feed_that_nobody_reads_is_silence(database: Database, clock: FakeClock) -> None:
+    """An empty queue says nothing where no change gets into it; while EspoCRM is down that is said of EspoCRM."""
+    assert flow(see(database), "documents").silence is None
+    database.run_sync(lambda c: feed_cursors.put(c, clock.now, "CDokumente", None, None))
+    database.run_sync(lambda c: feed_cursors.put(c, clock.now - 5 * HOUR, "Gone", None, None))
+    clock.advance(HOUR - 1)
+    assert flow(see(database), "documents").silence is None
+    clock.advance(1)
+    says = "EspoCRM's change feed was last read 60 min ago: what changes there goes unnoticed."
+    assert [one.silence for one in see(database).flows] == [says, None]
+    database.run_sync(lambda c: outages.pause(c, clock.now, "espocrm", 60, "does not answer"))
+    assert flow(see(database), "documents").silence is None
+    database.run_sync(lambda c: outages.resume(c, "espocrm"))
+    database.run_sync(lambda c: feed_cursors.put(c, clock.now, "CDokumente", None, None))
+    assert flow(see(database), "documents").silence is None
+
+
+def test_appointments_that_the_kill_switch_keeps_back_are_not_silent(
+    database: Database, clock: FakeClock
+) -> None:
+    """Neither while it is on nor right after it is lifted; an hour later a missing pass is silence again."""
+    database.run_sync(lambda c: calendar_passes.note_passed(c, clock.now, "AB", clock.now, {}))
+    database.run_sync(lambda c: calendar_passes.note_passed(c, clock.now, "CD", clock.now, {}))
+    database.run_sync(lambda c: egress_switch.stop(c, clock.now))
+    clock.advance(8 * HOUR)
+    assert flow(see(database, **CALENDARS), "termine").silence is None
+    database.run_sync(lambda c: egress_switch.allow(c, clock.now))
+    clock.advance(HOUR - 1)
+    assert flow(see(database, **CALENDARS), "termine").silence is None
+    clock.advance(1)
+    says = flow(see(database, **CALENDARS), "termine").silence
+    assert says == "No pass has gone through for over 60 min for AB, CD."
 
 
 def test_a_pair_without_a_whole_pass_is_silent(database: Database, clock: FakeClock) -> None:

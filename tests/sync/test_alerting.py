@@ -188,6 +188,28 @@ def test_drift_is_told_with_what_became_of_it(firm: Firm) -> None:
     assert firm.box.mails[-1]["Subject"] == "bitbylaw: 1 over"
 
 
+def test_reconciliation_that_is_not_made_any_more_is_told(firm: Firm) -> None:
+    """Somebody paused the schedule: two nights later it is told, and the next reconciliation ends it."""
+
+    def note() -> None:
+        now = firm.clock()
+        firm.database.run_sync(
+            lambda c: reconciliations.note_ended(
+                c, now, "documents", begun_at=now, listed={}, counts={}, wanted=0, withheld=0
+            )
+        )
+
+    note()
+    firm.tick(49 * 3600)
+    assert not firm.texts()
+    firm.tick(3600)
+    assert "The reconciliation of documents is overdue: the last one was 2 d ago." in firm.texts()[0]
+    note()
+    firm.tick()
+    firm.tick(900)
+    assert firm.box.mails[-1]["Subject"] == "bitbylaw: 1 over"
+
+
 def test_flow_with_work_and_without_success_is_told(firm: Firm) -> None:
     """After ALERT_FLOW_SILENT_MINUTES, and not for a quiet night."""
     firm.tick(9 * HOUR)
@@ -195,7 +217,7 @@ def test_flow_with_work_and_without_success_is_told(firm: Firm) -> None:
     firm.tick(59 * 60, alert_flow_silent_minutes=60)
     assert not firm.box.mails
     firm.tick(2 * 60, alert_flow_silent_minutes=60)
-    assert "documents is without success." in firm.texts()[0]
+    assert "documents is silent." in firm.texts()[0]
 
 
 @pytest.mark.parametrize(

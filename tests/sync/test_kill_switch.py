@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from bitbylaw_pipeline.domain.collection_state import MUST_SEARCH
 from bitbylaw_pipeline.domain.document_plan import CLEAN, PARTIAL, STOPPED
@@ -348,6 +350,27 @@ def test_what_is_watched_ends_as_it_would_by_itself(tmp_path: Path) -> None:
         assert [type(one) for one in await asyncio.gather(*both, return_exceptions=True)] == [
             EgressStopped
         ] * 2
+
+    in_world(tmp_path, story)
+
+
+def test_a_look_that_fails_is_not_the_last(tmp_path: Path) -> None:
+    """Whatever the state database answers once, what is on its way is broken off at the next look."""
+
+    async def story(world: World) -> None:
+        watch = EgressWatch(world.database, look_every=0.01)
+        await world.database.run(lambda c: c.execute(text("ALTER TABLE flag RENAME TO flag_away")))
+
+        async def for_ever() -> None:
+            await asyncio.Event().wait()
+
+        watching = asyncio.create_task(watch.unless_stopped(for_ever()))
+        with capture_logs() as lines:
+            await world.until(lambda: any(line["event"] == "egress_watch_failed" for line in lines))
+            await world.database.run(lambda c: c.execute(text("ALTER TABLE flag_away RENAME TO flag")))
+            await stop(world)
+            with pytest.raises(EgressStopped):
+                await watching
 
     in_world(tmp_path, story)
 
