@@ -27,6 +27,9 @@ from bitbylaw_pipeline.sync.outage import REFUSED
 AREA = "Advoware"
 CLOCK_SECONDS = 60.0
 """The token service takes a request for so long at least; its own limit is not documented (`facts/advoware.md` 2)."""
+EACH_IS_A_TRY = (
+    "Without REDIS_HOST each doctor is one more login, and several wrong ones may lock the user out."
+)
 CLEAR = "bitbylaw doctor --forget-refusal tries the login again."
 
 REMEDIES: Mapping[Trouble, str] = MappingProxyType(
@@ -113,7 +116,9 @@ async def _reach(settings: Settings, client: Advoware, database: Database | None
         async for finding in _log_in(client):
             yield finding
     except LoginRefused as error:
-        yield bad(AREA, str(error), REMEDIES[error.trouble])
+        # Nothing remembers the refusal for the next look where there is no Redis.
+        again = "" if settings.redis_host else f" {EACH_IS_A_TRY}"
+        yield bad(AREA, str(error), REMEDIES[error.trouble] + again)
         return
     except TokenRefused as error:
         yield bad(

@@ -7,6 +7,7 @@ import time
 import uuid
 
 import click
+from rich.markup import escape
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.problems import Problem
@@ -40,7 +41,7 @@ def alerts(is_test: bool) -> None:
         told = ", ".join(f"{name} {moment(when.at)}" for name, when in sorted(alert.told.items()))
         rows = [("since", span(now - alert.first_at)), ("told", told or "nobody yet"), ("do", trouble.advice)]
         rows += [("see", trouble.link)] if trouble.link else []
-        console.print(f"[bold]{trouble.kind.value}[/] {trouble.subject}", markup=True)
+        console.print(f"[bold]{trouble.kind.value}[/] {escape(trouble.subject)}", markup=True)
         console.print(f"  {trouble.says}", markup=False)
         console.print(table("", ("", ""), rows))
     console.print(f"{len(found)} open")

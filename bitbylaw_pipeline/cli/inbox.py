@@ -90,7 +90,7 @@ def show(stream: str, key: str) -> None:
         raise Problem(f"{stream} {key} was never asked for: no event for it has come in.")
     console = screen()
     for name, value in _facts(row, now):
-        console.print(f"{name:<12} {value}")
+        console.print(f"{name:<12} {value}", markup=False)
     rows = [(moment(one.received_at), one.source, one.topic, one.id) for one in last]
     console.print(table("\nLast events", ("received", "source", "topic", "event id"), rows))
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 WIDTH_OF_A_PIPE = 200
 """Columns where standard output is no terminal: nothing is folded, so that grep finds whole lines."""
@@ -36,7 +37,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         is_number = column.startswith("#")
         made.add_column(column.lstrip("#"), justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        made.add_row(*("" if cell is None else str(cell) for cell in row))
+        # As text: an error with "[/name]" in it is no markup, and took the whole command down.
+        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return made
 
 

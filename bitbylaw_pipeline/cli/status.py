@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import click
+from rich.markup import escape
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.filters import ADVOWARE_STREAMS, STREAM_NAMES
@@ -127,7 +128,7 @@ def _print(found: Status) -> None:
             else "about to be asked whether it is back"
         )
         console.print(
-            f"[bold red]paused[/] {outage.system}: {outage.reason}, since {moment(outage.since)}, {until}"
+            f"[bold red]paused[/] {outage.system}: {escape(outage.reason)}, since {moment(outage.since)}, {until}"
         )
     if found.overview.is_draining:
         console.print("[yellow]draining[/]: batches end, none is started until bitbylaw up starts again")

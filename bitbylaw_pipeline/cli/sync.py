@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import click
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import Connection
 
@@ -82,7 +83,7 @@ def _work_here(settings: Settings, stream: str, key: str, timeout: float) -> Non
     for name, fact in outcome.facts.items():
         console.print(f"  {name}: {fact}", markup=False)
     if outcome.warning:
-        console.print(f"[yellow]warning[/] {outcome.warning}")
+        console.print(f"[yellow]warning[/] {escape(outcome.warning)}")
 
 
 def _record_nowhere(finished: Sequence[Finished]) -> None:

@@ -56,6 +56,9 @@ async def check_alerts(settings: Settings) -> AsyncIterator[Finding]:
 async def _mail_server(settings: Settings) -> Finding:
     where = f"{settings.smtp_host}:{settings.smtp_port}"
     advice = "check SMTP_HOST, SMTP_PORT and SMTP_SECURITY, and the network between us."
+    if not (settings.smtp_user + settings.smtp_password.get_secret_value()).isascii():
+        says = "SMTP_USER or SMTP_PASSWORD has other than ASCII characters, with which no login is possible."
+        return bad("alerts", says, "give the mailbox another password.")
     try:
         greeting = await _greeting(settings)
     except (OSError, TimeoutError) as error:

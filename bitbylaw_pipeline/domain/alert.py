@@ -126,7 +126,7 @@ def follow(troubles: Iterable[Trouble], known: Iterable[Alert], now: float) -> l
         else:
             alerts.append(replace(alert, trouble=trouble, last_at=now))
     for alert in before.values():
-        is_over = now - alert.last_at >= ENDED_AFTER_SECONDS
+        is_over = abs(now - alert.last_at) >= ENDED_AFTER_SECONDS
         alerts.append(replace(alert, ended_at=now) if is_over else alert)
     return alerts
 
@@ -142,7 +142,8 @@ def plan_message(
     """
     among = sorted(alerts, key=lambda alert: alert.name)
     last = max((alert.told[channel].at for alert in among if channel in alert.told), default=0.0)
-    if now - last < GAP_SECONDS:
+    # A clock that was ahead for a while and was put right has told in what is the future now: that keeps nothing back.
+    if 0 <= now - last < GAP_SECONDS:
         return None
     open_ones = [alert for alert in among if alert.ended_at is None]
     new = [alert for alert in open_ones if _is_news(alert, channel)]

@@ -79,7 +79,9 @@ def forget(connection: Connection, traces: Traces) -> dict[str, int]:
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
     _leave_neighbours(connection, traces)
     _leave_feeds(connection, traces.records)
-    _blank_audit(connection, traces.betnrs)
+    _blank_audit(connection, "Beteiligte", traces.betnrs)
+    _blank_audit(connection, "Akten", traces.akten)
+    _blank_audit(connection, "Termine", {one for pair, side, one in traces.sides if _is_termin(pair, side)})
     deleted = {
         table.name: sum(connection.execute(delete(table).where(where)).rowcount for where in wheres)
         for table, wheres in _rows_about(traces).items()
@@ -218,13 +220,17 @@ def _leave_feeds(connection: Connection, records: frozenset[str]) -> None:
             connection.execute(update(table).where(table.c.entity_type == row.entity_type).values(values))
 
 
-def _blank_audit(connection: Connection, betnrs: Iterable[str]) -> None:
+def _blank_audit(connection: Connection, route: str, records: Iterable[str]) -> None:
     table = schema.proxy_audit
-    for betnr in sorted(betnrs):
-        is_theirs = or_(table.c.record == betnr, table.c.record.startswith(f"{betnr}/", autoescape=True))
+    for record in sorted(records):
+        is_theirs = or_(table.c.record == record, table.c.record.startswith(f"{record}/", autoescape=True))
         connection.execute(
-            update(table).where(table.c.route.startswith("Beteiligte"), is_theirs).values(record=None)
+            update(table).where(table.c.route.startswith(route), is_theirs).values(record=None)
         )
+
+
+def _is_termin(pair: str, side: str) -> bool:
+    return side == "left" and pair.startswith("termin_gcal:")
 
 
 def _cross_out(connection: Connection, found_by: list[str]) -> None:

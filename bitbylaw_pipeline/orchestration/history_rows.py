@@ -25,7 +25,7 @@ from dagster._serdes import deserialize_value, serialize_value
 from bitbylaw_pipeline.domain.erasure import Mention, Partition, crossed_out
 
 _CHUNK = 400
-_PAGE = 200
+_PAGE = 500
 _BEYOND_REPAIR = {DynamicPartitionsTable: "partition", KeyValueStoreTable: "key"}
 """Rows whose name holds the id: crossed out they would name something that is not there."""
 
@@ -167,12 +167,19 @@ def _naming(connection: sa.Connection, table: sa.Table, subject: Mention) -> set
     if not columns:
         return set()
     patterns = [re.compile(pattern) for pattern in subject.patterns()]
-    rows = connection.execute(sa.select(table.c.id, *columns), execution_options={"yield_per": _PAGE})
-    return {
-        row_id
-        for row_id, *texts in rows
-        if any(pattern.search(text) for text in texts if text for pattern in patterns)
-    }
+    found: set[int] = set()
+    last = -1
+    # By pages: what is read in one piece would be held in memory, and Dagster's connections know no cursors.
+    while rows := connection.execute(
+        sa.select(table.c.id, *columns).where(table.c.id > last).order_by(table.c.id).limit(_PAGE)
+    ).all():
+        last = rows[-1].id
+        found.update(
+            row_id
+            for row_id, *texts in rows
+            if any(pattern.search(text) for text in texts if text for pattern in patterns)
+        )
+    return found
 
 
 def _texts(table: sa.Table) -> Sequence[sa.Column[Any]]:

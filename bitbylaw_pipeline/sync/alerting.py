@@ -127,7 +127,8 @@ def _plan(
         message = plan_message(among, name, now, repeat_after, fares.since)
         if message is None:
             continue
-        if fares.not_before > now:
+        # Further ahead than it can have been set, it is by a clock that was put right since.
+        if now < fares.not_before <= now + LONGEST_DELAY_SECONDS:
             waiting[name] = (
                 f"{fares.error}, {fares.failures} times; tried again in {fares.not_before - now:.0f} s."
             )

@@ -41,7 +41,7 @@ async def plan_document(tools: ErasureTools, document_id: str, look: XaiLook) ->
         if places or file_id in in_store or await is_stored(tools.xai, file_id):
             files[file_id] = places | known.get(file_id, frozenset())
     youngest = max((one.opened_at for one in unsettled), default=None)
-    if not files and youngest is not None:
+    if youngest is not None:  # also beside a file: it may be an older version's
         left = tools.settings.xai_settle_seconds - (now - youngest)
         if left > 0:
             refusals.append(NOT_LISTED_YET.format(id=document_id, seconds=left + 1))

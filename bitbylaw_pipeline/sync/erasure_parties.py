@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from bitbylaw_pipeline.domain.erasure import Kind, Partition
 from bitbylaw_pipeline.domain.errors import NotFound
 from bitbylaw_pipeline.domain.two_way_link import Link
 from bitbylaw_pipeline.inbox import person_tasks, two_way_links
+from bitbylaw_pipeline.inbox.schema import sync_hold, sync_seen
 from bitbylaw_pipeline.inbox.traces import Traces
 from bitbylaw_pipeline.sync.bankverbindungen_sides import PARTEI
 from bitbylaw_pipeline.sync.erasure_plan import ErasurePlan
@@ -123,8 +124,20 @@ def _known(conn: Connection, tools: ErasureTools, party_id: str, named: frozense
             }
         ),
         frozenset(link.left_id for link in accounts if link.left_id is not None),
-        frozenset(link.right_id for link in accounts if link.right_id is not None),
+        frozenset(link.right_id for link in accounts if link.right_id is not None) | _rows_of(conn, betnrs),
     )
+
+
+def _rows_of(conn: Connection, betnrs: Iterable[str]) -> frozenset[str]:
+    """The accounts at Advoware (betNr/number) that were seen or held and never linked, so that no link tells of them."""
+    found: set[str] = set()
+    for table in (sync_seen, sync_hold):
+        of = table.c.record_id
+        for betnr in sorted(betnrs):
+            where = (table.c.pair == Pair.BANKVERBINDUNGEN.value, table.c.side == "right")
+            starts = of.startswith(f"{betnr}/", autoescape=True)
+            found.update(conn.execute(select(of).where(*where, starts)).scalars())
+    return frozenset(found)
 
 
 def _parties_of(link: Link) -> set[str]:

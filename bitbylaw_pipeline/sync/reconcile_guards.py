@@ -25,6 +25,8 @@ def refuse_shrunken(listing: Listing, known: Known) -> None:
         refuse(ESPOCRM, name, listed & of_type or _any_of(name, listed), of_type, name in listing.partly)
     linked = set(zip(listing.links["owner"], listing.links["document"], strict=True))
     pairs = alive[["s_owners", "document"]].explode("s_owners").dropna()
+    # Of a type that was taken out of the settings nothing is listed any more, on purpose.
+    pairs = pairs[pairs["s_owners"].str.partition(":")[0].isin(listing.configured)] if len(pairs) else pairs
     known_links = set(zip(pairs["s_owners"], pairs["document"], strict=True))
     if len(known_links) >= ENOUGH_TO_JUDGE:
         refuse(ESPOCRM, "links of documents", linked, known_links, bool(listing.partly))

@@ -51,7 +51,8 @@ COLLECTION_COLUMNS = ("collection", "named_owner", "made_at")
 class Listing:
     """One frame per list. Owners are `{EntityType}:{id}`; None where there is no value.
 
-    `types` are the entity types that were listed, `partly` those of them of which our role sees a part only, `unread`
+    `configured` are the owners' types in the settings, `types` the entity types that were listed, `partly` those of
+    them of which our role sees a part only, `unread`
     the owners that went while they were being listed.
     """
 
@@ -62,6 +63,7 @@ class Listing:
     members: pd.DataFrame
     collections: pd.DataFrame
     document_type: str
+    configured: frozenset[str]
     types: frozenset[str]
     partly: frozenset[str]
     unread: frozenset[str]
@@ -102,6 +104,7 @@ class ListingReader:
             frame((row for found in members for row in found), MEMBER_COLUMNS),
             frame(collections, COLLECTION_COLUMNS),
             document_type,
+            frozenset(names),
             types,
             frozenset(name for name in types if not user.may("read", name)),
             frozenset(row[0] for row, found in zip(owners, links, strict=True) if found is None),

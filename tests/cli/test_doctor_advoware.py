@@ -86,6 +86,13 @@ def test_settings_that_do_not_lead_there_are_wrong(
     assert of(found, "ok", "xAI")
 
 
+def test_without_redis_a_refused_login_warns_of_the_next_try(advoware_office: Office) -> None:
+    """Nothing remembers it for the next look: whoever looks again and again locks the user out."""
+    result = advoware_office.run("doctor", ADVOWARE_PASSWORD="wrong")
+    assert "refuses our user or password" in result.stdout
+    assert "may lock the user out" in " ".join(result.stdout.split())
+
+
 def test_a_wrong_password_is_tried_once_however_often_it_is_asked_for(advoware_office: Office) -> None:
     """With Redis the refusal is remembered; the way to try again is told, and works."""
     server = RedisServer()

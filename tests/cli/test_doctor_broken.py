@@ -363,6 +363,7 @@ CASES: dict[str, tuple[Breaking, str, str]] = {
         set_to(CREDENTIALS_EXPIRE='{"XAI_KEY": "2199-01-31"}'), "names XAI_KEY, which is no setting", "correct its name",
     ),
     "mail_half": (set_to(ALERT_EMAIL_TO="it@kanzlei.example"), "SMTP_HOST are not: no mail is sent", "set what is missing"),
+    "mail_umlaut": (set_to(**MAIL, SMTP_USER="u", SMTP_PASSWORD="Schlüssel"), "other than ASCII characters", "another password"),
     "mail_away": (set_to(**MAIL), "mail server 127.0.0.1:1 cannot be reached", "check SMTP_HOST"),
     "alert_webhook_away": (
         set_to(ALERT_WEBHOOK_URL="http://127.0.0.1:1/secret"), "The webhook for alerts at 127.0.0.1:1 cannot be reached",

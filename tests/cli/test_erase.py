@@ -187,6 +187,9 @@ def test_a_matter_with_its_events_in_google(firm: Firm) -> None:
     firm.office.sandbox.advoware.edit({"table": "termine", "id": 501, "delete": True})
     ledger = firm.office.sandbox.google.ledger.entries
     ledger.clear()
+    for record in ("501", "502"):
+        write = ProxyWrite(f"write-{record}", "0a1b2c3d", "PUT", "Termine", record, "0" * 64)
+        firm.database.run_sync(partial(proxy_audit.begin, now=1.0, write=write))
     said = firm.well("erase", "matter", matter, "--termin", "501", "--confirm")
     assert "google_events" in said
     (left,) = firm.events()
@@ -194,6 +197,7 @@ def test_a_matter_with_its_events_in_google(firm: Firm) -> None:
     deletes = [one for one in ledger if one.method == "DELETE"]
     assert [one.query.partition("&")[0] for one in deletes] == ["sendUpdates=none"]
     assert firm.left({"Lindqvist 501"}) == []
+    assert firm.database.read(lambda c: {row.record for row in proxy_audit.listing(c)}) == {None, "502"}
     assert rows_naming(firm.database, {"Lindqvist 502"}) != []
     # The next pass makes nothing of it.
     firm.well("pass", "termine:AB")
@@ -246,6 +250,32 @@ def test_a_party_with_conflict_hold_accounts_and_audit(firm: Firm) -> None:
     assert "Nothing is left of this party" in firm.well(
         "erase", "party", party, "--betnr", betnr, "--confirm"
     )
+
+
+def test_a_partys_accounts_that_were_never_linked_are_forgotten_too(firm: Firm) -> None:
+    """Twins at Advoware that wait for a person: no link tells of them, and their ids begin with the party's number."""
+    firm.well("pass", "beteiligte")
+    cipher = firm.database.cipher
+    links = firm.database.read(lambda c: two_way_links.active_ids(c, "beteiligte"))
+    party, betnr = next(iter(sorted(links.items())))
+    iban = {"iban": "DE02500105170137075030"}
+    for _ in range(2):
+        firm.office.sandbox.advoware.edit(
+            {"table": "bankverbindungen", "betNr": int(betnr), "set": dict(iban)}
+        )
+    account = firm.office.espocrm("POST", "CBankverbindungen", {"name": "K", **iban, "beteiligteId": party})
+    firm.run("pass", "bankverbindungen")
+    assert ("sync_hold", f"{betnr}/") in rows_naming(firm.database, {f"{betnr}/"})
+    bank = firm.database.read(lambda c: two_way_links.load(c, cipher, "bankverbindungen"))
+    for record in [
+        account["id"],
+        *(one.left_id for one in bank if str(one.right_id).startswith(f"{betnr}/")),
+    ]:
+        firm.office.espocrm("DELETE", f"CBankverbindungen/{record}")
+    firm.office.espocrm("DELETE", f"CBeteiligte/{party}")
+    firm.office.sandbox.advoware.edit({"table": "beteiligte", "id": int(betnr), "delete": True})
+    firm.well("erase", "party", party, "--confirm")
+    assert rows_naming(firm.database, {party, f"{betnr}/"}) == []
 
 
 @pytest.mark.parametrize(

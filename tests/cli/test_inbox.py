@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sqlalchemy import Connection
 
 from bitbylaw_pipeline.cli.main import cli
-from bitbylaw_pipeline.inbox import events, work_queue
+from bitbylaw_pipeline.inbox import events, outages, work_queue
 from bitbylaw_pipeline.inbox.database import Database
 from tests.cli.conftest import Terminal
 
@@ -60,6 +60,24 @@ def test_parked_rows_are_listed_by_filter(
     assert result.exit_code == 0
     assert {key for key in (FIRST, SECOND, OWNER) if key in result.output} == keys
     assert f"{len(keys)} parked" in result.output
+
+
+def test_an_error_with_brackets_is_shown_as_it_stands(with_state: tuple[Terminal, Database]) -> None:
+    """What looks like a mark of the terminal's is text, and takes no command down."""
+    terminal, database = with_state
+    says = "Permanent: [/name] and [account] are refused"
+
+    def park(conn: Connection) -> None:
+        now = time.time()
+        work_queue.want(conn, now, "documents", [FIRST])
+        (one,) = work_queue.claim(conn, now, "documents", limit=1, lease_seconds=60)
+        work_queue.park(conn, now, one, "refused", says)
+        outages.pause(conn, now, "espocrm", 600, "answers [/html]")
+
+    database.run_sync(park)
+    assert says in terminal.run("inbox", "parked").stdout
+    assert says in terminal.run("inbox", "show", "documents", FIRST).stdout
+    assert "paused espocrm: answers [/html], since" in terminal.run("status").stdout
 
 
 @pytest.mark.parametrize(

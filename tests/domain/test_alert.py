@@ -61,6 +61,19 @@ def subjects(alerts: Sequence[Alert]) -> list[str]:
     return [alert.trouble.subject for alert in alerts]
 
 
+def test_a_clock_that_was_ahead_and_was_put_right_keeps_nothing_back() -> None:
+    """What was told in what is the future now silences no further trouble, and what is over ends."""
+    desk = Desk()
+    assert desk.look(trouble()) is not None
+    found = desk.look(trouble(), trouble("run"), after=-DAY)
+    assert found is not None
+    assert subjects(found.new) == ["run"]
+    desk = Desk()
+    assert desk.look(trouble()) is not None
+    desk.look(after=-DAY)
+    assert [alert.ended_at for alert in desk.alerts] == [desk.now]
+
+
 def test_it_is_told_once_and_again_after_a_day() -> None:
     """New at the first look, silence while it lasts, told again after the time set, with the figures of then."""
     desk = Desk()

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from bitbylaw_pipeline.domain.collection_state import CollectionState
 from bitbylaw_pipeline.domain.document_state import DocumentState, IndexStatus
@@ -124,8 +124,36 @@ def test_what_is_at_xai_without_permission_is_counted_by_reason(database: Databa
     database.run_sync(lambda conn: document_states.put(conn, lost))
     found = look(database, check, xai_egress=EgressRule.FIELD)
     assert (found.passed, list(found.ids)) == (False, ["d2", "Account:b"])
-    assert found.facts == {"withdrawn": 2, "excluded": 0, "deleted": 0, "owner_deleted": 0}
+    assert found.facts == {"withdrawn": 2, "excluded": 0, "kept": 0}
     assert "bitbylaw egress remaining" in found.says
+
+
+def test_what_is_kept_of_deleted_records_is_told_and_is_no_warning(database: Database) -> None:
+    """There is always some of it, so it is counted and not read: the table of documents is no place for a look a minute."""
+    check = permission_check(FILES)
+    state = DocumentState("d1", 1.0, file_id="file_1", owners=("Account:a",), deleted_at=2.0)
+    gone = CollectionState("Account:a", "collection_a", False, "gone", 1.0, deleted_at=2.0)
+
+    def put(conn: Connection) -> None:
+        collection_states.put(conn, gone)
+        document_states.put(conn, state)
+
+    database.run_sync(put)
+    read: list[str] = []
+
+    def see(conn: Connection) -> Finding:
+        @event.listens_for(conn, "before_cursor_execute")
+        def _(*given: Any) -> None:
+            read.append(given[2])
+
+        settings = Settings.load(_env_file=None, xai_egress=EgressRule.FIELD)
+        return check.look(Moment(conn, database.now(conn), settings))
+
+    found = database.read(see)
+    assert (found.passed, found.facts) == (True, {"withdrawn": 0, "excluded": 0, "kept": 2})
+    assert "2 more are kept" in found.says
+    assert read
+    assert not [statement for statement in read if "document_state.doomed," in statement]
 
 
 CHECKS = (parked_check(FILES, TOYS.name), egress_check(FILES))

@@ -267,6 +267,18 @@ def test_failing_channel_is_tried_again_and_the_other_is_not_told_twice(firm: Fi
     assert firm.database.read(alerts.channels)["mail"].failures == 0
 
 
+def test_failure_noted_by_a_clock_that_was_ahead_delays_nothing(firm: Firm) -> None:
+    """The next try was set for tomorrow by a clock that was put right meanwhile: it is made now."""
+    firm.park("a")
+    firm.clock.advance(86_400)
+    firm.listener.status = 500
+    firm.tick()
+    firm.listener.status = 200
+    before = len(firm.listener.bodies)
+    firm.tick(-86_400)
+    assert len(firm.listener.bodies) == before + 1
+
+
 def test_two_daemons_at_once_send_once(firm: Firm, database_url: str) -> None:
     """Each with a connection of its own: one tells, the other steps back or finds nothing left."""
     firm.park("d1")

@@ -25,6 +25,7 @@ from bitbylaw_pipeline.inbox import (
     schema,
     work_queue,
 )
+from bitbylaw_pipeline.sandbox.espocrm.seed_records import SYNC_ID
 from bitbylaw_pipeline.settings import UploadRoute
 from bitbylaw_pipeline.sync.erasure_plan import ErasureRefused, NotErased
 from tests.sync.erasure_desk import (
@@ -38,7 +39,7 @@ from tests.sync.erasure_desk import (
     tools_of,
     whole,
 )
-from tests.sync.world import KLAGE, World, in_world
+from tests.sync.world import ESPOCRM_KEY, KLAGE, World, in_world
 
 BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 
@@ -227,6 +228,30 @@ def test_an_upload_that_may_not_be_listed_yet_is_waited_for(tmp_path: Path) -> N
     in_world(tmp_path, story)
 
 
+def test_a_new_version_that_may_not_be_listed_yet_is_waited_for(tmp_path: Path) -> None:
+    """The older version's file is there, and says nothing of the one that may have landed: no proof without that."""
+
+    async def story(world: World) -> None:
+        document = await world.new_document(b"x", await world.new_matter())
+        await settle(world, document)
+        await delete_in_espocrm(world, "CDokumente", document)
+
+        def open_intent(conn: Any) -> None:
+            token = f"{document}-{'a' * 12}"
+            intents.open_intent(conn, world.clock(), kind="xai_file", subject=document, token=token)
+
+        await world.database.run(open_intent)
+        with pytest.raises(ErasureRefused, match="may not be listed by xAI yet"):
+            await clerk(world).erase(Kind.DOCUMENT, document)
+        assert len(world.files()) == 1
+        await upload_by_hand(world, f"{document}-{'a' * 12}~x.txt")
+        world.clock.advance(60.0)
+        assert (await clerk(world).erase(Kind.DOCUMENT, document)).proof is not None
+        assert world.files() == {}
+
+    in_world(tmp_path, story)
+
+
 async def firm_with_a_matter(world: World) -> tuple[str, str, dict[str, str]]:
     """A matter with documents of its own, one that is also in another, one deleted before, an Akte and a foreign file."""
     matter, other = await world.new_matter(), await world.new_matter()
@@ -367,6 +392,58 @@ def test_whatever_step_it_dies_at_the_next_run_completes_it(tmp_path: Path, fata
         assert (await world.document(documents["own"]))["xaiId"] is None
         assert history.names == 0
         assert await world.database.run(egress.verify) is None
+
+    in_world(tmp_path, story)
+
+
+def test_a_document_of_a_matter_that_our_role_does_not_see_is_left_alone(tmp_path: Path) -> None:
+    """EspoCRM leaves out the other client's matter without a word: nothing is taken from its collection on that."""
+
+    async def story(world: World) -> None:
+        matter, other = await world.new_matter(), await world.new_matter()
+        shared, own = (
+            await world.new_document(b"both", matter, other),
+            await world.new_document(b"one", matter),
+        )
+        await settle(world, shared, own)
+        await world.espo("PUT", f"{KLAGE}/{matter}", {"kiFreigabe": False, "assignedUserId": SYNC_ID})
+        acl = {"CDokumente": {"read": "all", "edit": "all"}, KLAGE: {"read": "own", "edit": "all"}}
+        user = {"userName": "sync", "type": "api", "apiKey": ESPOCRM_KEY, "acl": acl}
+        await world.seed({"users": [user]})
+        for forgets in (False, True):
+            if forgets:
+                # Also where only xAI says in whose collection the file is.
+                await world.database.run(lambda c: document_states.delete(c, shared))
+            with pytest.raises(ErasureRefused, match=f"{KLAGE}:{other} is not to be seen by us"):
+                await clerk(world).erase(Kind.MATTER, f"{KLAGE}:{matter}")
+            assert len(world.files_in(other)) == 1
+        acl[KLAGE]["read"] = "all"
+        await world.seed({"users": [user]})
+        assert (await clerk(world).erase(Kind.MATTER, f"{KLAGE}:{matter}")).proof is not None
+        assert len(world.files_in(other)) == len(world.files()) == 1
+
+    in_world(tmp_path, story)
+
+
+def test_a_document_that_was_unlinked_from_its_last_matter_goes_with_it(tmp_path: Path) -> None:
+    """Its file is kept and in no collection: only the register knows that it left on account of this matter."""
+
+    async def story(world: World) -> None:
+        matter, other = await world.new_matter(), await world.new_matter()
+        mine, moved, theirs = [await world.new_document(one, matter) for one in (b"1", b"2", b"3")]
+        await settle(world, mine, moved, theirs)
+        await world.link(other, moved)
+        for document in (mine, moved):
+            await world.unlink(matter, document)
+        await settle(world, mine, moved)
+        assert len(world.files()) == 3
+        await delete_in_espocrm(world, KLAGE, matter)
+        await world.want_owner(f"{KLAGE}:{matter}")
+        assert await world.drain() == []
+        assert (await clerk(world).erase(Kind.MATTER, f"{KLAGE}:{matter}")).proof is not None
+        assert set(world.files()) == world.files_in(other)
+        assert len(world.files()) == 1
+        assert rows_naming(world.database, {matter, mine, theirs}) == []
 
     in_world(tmp_path, story)
 

@@ -256,7 +256,7 @@ class Firm(RuleBasedStateMachine):
 
 
 Firm.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=25,
     stateful_step_count=30,
     report_multiple_bugs=False,
     # A counterexample in full in seconds, rather than the shortest one after minutes.

@@ -10,7 +10,7 @@ import pytest
 from bitbylaw_pipeline.domain.document_state import IndexStatus
 from bitbylaw_pipeline.domain.drift import DriftKind
 from bitbylaw_pipeline.domain.outcome import Result
-from bitbylaw_pipeline.inbox import schema, work_queue
+from bitbylaw_pipeline.inbox import remaining, schema, work_queue
 from bitbylaw_pipeline.sandbox.espocrm.seed_records import SYNC_ID
 from tests.sync.drift import (
     assert_quiet,
@@ -435,6 +435,27 @@ def test_a_file_that_a_withdrawn_permission_left_there_may_be_taken_out_by_hand(
         assert state.collections == ()
 
     in_world(tmp_path, story)
+
+
+def test_an_exclusion_without_a_word_is_told(tmp_path: Path) -> None:
+    """Excluded behind our back, what remains is reported from then on; lifted again, it no longer is."""
+
+    async def story(world: World) -> None:
+        await world.seed({"entities": {"CDokumente": {"fields": {"gesperrt": {"type": "bool"}}}}})
+        _, document = await settled_document(world)
+
+        async def remaining_now() -> list[str]:
+            settings = world.runtime.settings
+            return [one.key for one in await world.database.run(lambda c: remaining.load(c, settings))]
+
+        await world.espo("PUT", f"CDokumente/{document}", {"gesperrt": True})
+        await assert_repairs(world, (DriftKind.STALE_HASH, document))
+        assert await remaining_now() == [document]
+        await world.espo("PUT", f"CDokumente/{document}", {"gesperrt": False})
+        await assert_repairs(world, (DriftKind.STALE_HASH, document))
+        assert await remaining_now() == []
+
+    in_world(tmp_path, story, document_fields={"excluded": "gesperrt"})
 
 
 # unindexed

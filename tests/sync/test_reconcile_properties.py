@@ -202,7 +202,7 @@ STORY = st.lists(
 
 
 @settings(
-    max_examples=60,
+    max_examples=20,
     # A counterexample in full in seconds, rather than the shortest one after minutes.
     phases=(Phase.generate,),
     suppress_health_check=[HealthCheck.too_slow],
