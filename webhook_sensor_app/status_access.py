@@ -61,19 +61,19 @@ class StatusAccess:
         keys = headers.getlist(KEY_HEADER)
         if not given and not keys:
             raise self._refused("no_password")
+        reason = "wrong_password"
+        if keys or len(given) != 1 or not _is_basic(given[0]):
+            # Before the block: behind a proxy all have one address, and a key is too long to be guessed.
+            try:
+                return self._keys.check(headers)
+            except Refusal as refusal:
+                reason = refusal.reason
         bucket = self._bucket(address)
         blocked = self._blocked_until[bucket] - self._clock()
         if blocked > 0:
             raise _too_many(blocked)
-        try:
-            if keys or len(given) != 1 or not _is_basic(given[0]):
-                return self._keys.check(headers)
-            if self._is_password(given[0]):
-                return "password"
-        except Refusal as refusal:
-            reason = refusal.reason
-        else:
-            reason = "wrong_password"
+        if reason == "wrong_password" and self._is_password(given[0]):
+            return "password"
         if self._guesses.take(bucket) > 0:
             self._blocked_until[bucket] = self._clock() + BLOCKED_SECONDS
             raise _too_many(BLOCKED_SECONDS)

@@ -176,7 +176,7 @@ def _print_trouble(flow: FlowView) -> None:
         if flow.withheld
         else None,
     )
-    failure = f"The last reconciliation failed: {flow.reconcile_failure}" if flow.reconcile_failure else None
+    failure = f"No good reconciliation: {flow.reconcile_failure}" if flow.reconcile_failure else None
     for says in (*told, failure):
         if says:
             console.print(f"  {flow.name}: {says}", style="yellow", markup=False)

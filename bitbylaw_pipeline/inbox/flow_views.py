@@ -144,7 +144,7 @@ def _reconcile_failure(facts: _Facts, name: str) -> str | None:
     if last is None:
         return None
     overdue = last.overdue(facts.now) if name in facts.names else None
-    return last.failed_why or (overdue and f"{overdue}; it is made every night.")
+    return last.failed_why or (overdue and f"{overdue}, although every night it is due.")
 
 
 def _queue_silence(facts: _Facts, name: str, last_success_at: float | None) -> str | None:

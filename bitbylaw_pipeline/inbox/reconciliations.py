@@ -44,11 +44,11 @@ class Reconciled:
         return sum(self.counts.values())
 
     def overdue(self, now: float) -> str | None:
-        """How long ago the last one was, in words, where two nights went by without any; None before the first."""
+        """For how long there has been none, in words, where two nights went by without any; None before the first."""
         if self.ended_at is None or now - self.ended_at < OVERDUE_SECONDS:
             return None
         # In whole days: the same is told in the same words for a while.
-        return f"the last one was {int((now - self.ended_at) // DAY)} d ago"
+        return f"not made for {int((now - self.ended_at) // DAY)} d"
 
 
 _ended = insert(reconciliation).values(

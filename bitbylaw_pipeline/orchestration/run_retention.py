@@ -21,6 +21,7 @@ PAGE = 500
 
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _PARTITION_TAG = "dagster/partition"
+_RANGE_TAG = "dagster/asset_partition_range_start"
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +116,19 @@ def _latest_materializations(
 
 
 def _keeps_red(instance: dg.DagsterInstance, run: dg.DagsterRun, streams: Sequence[str]) -> bool:
-    key = run.tags.get(_PARTITION_TAG)
-    if key is None or run.status is dg.DagsterRunStatus.SUCCESS:
+    if run.status is dg.DagsterRunStatus.SUCCESS:
         return False
-    return any(red_among(instance, stream, [key]) for stream in streams)
+    keys = _partitions(instance, run)
+    return any(red_among(instance, stream, keys) for stream in streams)
+
+
+def _partitions(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
+    """Those that the run was launched for; none of a batch's."""
+    if (key := run.tags.get(_PARTITION_TAG)) is not None:
+        return {key}
+    if _RANGE_TAG not in run.tags:
+        return set()
+    # A backfill of several is one run, whose tags name but the first and the last.
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    planned = (entry.dagster_event for entry in instance.all_logs(run.run_id, of_type=kind))
+    return {event.partition for event in planned if event is not None and event.partition is not None}

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, delete
 
 from bitbylaw_pipeline.domain.errors import Transient
 from bitbylaw_pipeline.inbox import work_queue
 from bitbylaw_pipeline.inbox.database import DatabaseUnavailable
+from bitbylaw_pipeline.inbox.schema import work
 from bitbylaw_pipeline.inbox.work_queue import Claim
 from bitbylaw_pipeline.sync.erasure_tools import ErasureTools
 from bitbylaw_pipeline.sync.pair_lease import pair_lease
@@ -22,9 +24,13 @@ Row = tuple[str, str]
 
 @dataclass(slots=True)
 class Hold:
-    """Asked before each step: a process that stood still for too long has lost its leases to somebody else."""
+    """Asked before each step: a process that stood still for too long has lost its leases to somebody else.
+
+    `made` are the rows that were not there before they were held.
+    """
 
     lost: set[str] = field(default_factory=set)
+    made: set[Row] = field(default_factory=set)
 
     def check(self) -> None:
         """Raises Transient once a lease is lost; what was erased until then stays erased."""
@@ -42,7 +48,7 @@ async def held(tools: ErasureTools, rows: Iterable[Row], pairs: Iterable[str]) -
     async with contextlib.AsyncExitStack() as stack:
         for pair in sorted(set(pairs)):
             await _enter_pair(tools, stack, pair)
-        claims = await _claim(tools, wanted)
+        claims = await _claim(tools, wanted, hold)
         renewing = asyncio.create_task(_renew(tools, claims, hold))
         try:
             for stream, key in wanted:
@@ -51,30 +57,42 @@ async def held(tools: ErasureTools, rows: Iterable[Row], pairs: Iterable[str]) -
         finally:
             renewing.cancel()
             with contextlib.suppress(DatabaseUnavailable):
-                database = tools.database
-                await database.run(lambda conn: work_queue.release(conn, database.now(conn), claims))
+                await tools.database.run(partial(_give_back, tools, claims, hold.made))
 
 
-async def _claim(tools: ErasureTools, wanted: list[Row]) -> list[Claim]:
+def _give_back(tools: ErasureTools, claims: list[Claim], made: set[Row], conn: Connection) -> None:
+    """Releases what was not erased; a row that was made for the lease alone goes, unless something was wanted since."""
+    work_queue.release(conn, tools.database.now(conn), claims)
+    for stream, key in sorted(made):
+        is_ours = and_(work.c.stream == stream, work.c.key == key, work.c.wanted == 1, work.c.done == 0)
+        conn.execute(delete(work).where(is_ours, work.c.lease_token.is_(None)))
+
+
+async def _claim(tools: ErasureTools, wanted: list[Row], hold: Hold) -> list[Claim]:
     deadline = asyncio.get_running_loop().time() + tools.wait_seconds
     while True:
         taken = await tools.database.run(_claiming(tools, wanted))
         if taken is not None:
-            return taken
+            claims, hold.made = taken
+            return claims
         if asyncio.get_running_loop().time() >= deadline:
             raise _busy(tools)
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _claiming(tools: ErasureTools, wanted: list[Row]) -> Callable[[Connection], list[Claim] | None]:
-    """All of them or none, so that two erasures cannot wait for each other."""
+def _claiming(
+    tools: ErasureTools, wanted: list[Row]
+) -> Callable[[Connection], tuple[list[Claim], set[Row]] | None]:
+    """All of them or none, so that two erasures cannot wait for each other; and which rows were not there before."""
 
-    def claim(conn: Connection) -> list[Claim] | None:
-        now = tools.database.now(conn)
+    def claim(conn: Connection) -> tuple[list[Claim], set[Row]] | None:
+        now, made = tools.database.now(conn), set()
         for stream, key in wanted:
             row = work_queue.get(conn, stream, key)
             if row is not None and row.lease_until is not None and row.lease_until > now:
                 return None
+            if row is None:
+                made.add((stream, key))
         claims: list[Claim] = []
         for stream in sorted({stream for stream, _ in wanted}):
             keys = [key for of, key in wanted if of == stream]
@@ -87,7 +105,7 @@ def _claiming(tools: ErasureTools, wanted: list[Row]) -> Callable[[Connection], 
                 lease_seconds=tools.settings.lease_seconds,
                 keys=keys,
             )
-        return claims
+        return claims, made
 
     return claim
 

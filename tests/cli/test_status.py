@@ -123,7 +123,7 @@ def test_flows_tell_success_drift_and_silence(with_state: tuple[Terminal, Databa
     row = next(line for line in output.splitlines() if line.startswith("documents"))
     assert row.split()[-7:] == ["5", "min", "ago", "28", "60", "min", "ago"]
     assert "documents: 25 deletes wait for an approval (bitbylaw approve-deletes)." in output
-    assert "documents: The last reconciliation failed: xai-files lists nothing where 40 files were." in output
+    assert "documents: No good reconciliation: xai-files lists nothing where 40 files were." in output
     assert (
         "collections: Work has been waiting for 2 h, and nothing succeeded (last success: none yet)."
         in output

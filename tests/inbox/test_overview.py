@@ -119,7 +119,7 @@ def test_a_reconciliation_that_is_not_made_any_more_is_told(database: Database, 
     clock.advance(50 * HOUR - 1)
     assert flow(see(database), "documents").reconcile_failure is None
     clock.advance(1)
-    says = "the last one was 2 d ago; it is made every night."
+    says = "not made for 2 d, although every night it is due."
     assert flow(see(database), "documents").reconcile_failure == says
     assert flow(see(database), "collections").reconcile_failure is None
     assert flow(see(database), "akten").reconcile_failure is None

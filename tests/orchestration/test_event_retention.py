@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 
 from bitbylaw_pipeline.orchestration.event_retention import purge_runless_events
+from bitbylaw_pipeline.orchestration.red_partitions import clear_red
 from bitbylaw_pipeline.orchestration.run_retention import Retention, delete_old_runs
 from tests.orchestration.toy import FILES, MEMBERSHIPS, TOYS
 from tests.orchestration.workbench import Workbench, dagster_instance, workbench
@@ -83,6 +84,17 @@ def test_run_that_failed_keeps_its_events(bench: Workbench) -> None:
     assert clean_up(bench) == Retention(deleted=0, kept=1)
     assert rows(bench, red) == before
     assert bench.status("bad-1") == "FAILED"
+
+
+def test_backfill_that_failed_stays_while_one_of_its_partitions_is_red(bench: Workbench) -> None:
+    """One run of several partitions: without it they would look as if nobody had ever tried them."""
+    bench.run_range(["bad-1", "bad-2"])
+    assert clean_up(bench) == Retention(deleted=0, kept=1)
+    assert (bench.status("bad-1"), bench.status("bad-2")) == ("FAILED", "FAILED")
+    clear_red(bench.instance, TOYS.name, ["bad-1"])
+    assert clean_up(bench) == Retention(deleted=0, kept=1)
+    clear_red(bench.instance, TOYS.name, ["bad-2"])
+    assert clean_up(bench) == Retention(deleted=1, kept=0)
 
 
 def test_reports_of_sensors_go_but_for_the_latest(bench: Workbench) -> None:

@@ -1,6 +1,7 @@
 """Dagster forgets a subject: no table, file or byte of its history names it, and its neighbours stay as they were."""
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
 from dagster._core.storage.event_log.schema import AssetEventTagsTable
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bitbylaw_pipeline.domain.erasure import Mention, Partition, crossed_out
+from bitbylaw_pipeline.domain.erasure import Mention, Partition, crossed_out, patterns
 from bitbylaw_pipeline.orchestration.history_erasure import (
     RunUnderWay,
     _events,
@@ -265,6 +268,17 @@ def test_ids_are_crossed_out_in_their_own_length() -> None:
     text = 'right:104860 right:1048601 {"bytes": 104860} Beteiligte/104860/Adressen 64f0c1d2e3b4a5968!'
     expected = 'right:xxxxxx right:1048601 {"bytes": 104860} Beteiligte/xxxxxx/Adressen xxxxxxxxxxxxxxxxx!'
     assert crossed_out(text, subject.patterns()) == expected
+
+
+@given(
+    st.sets(st.text("ab_-", min_size=8, max_size=12), min_size=1, max_size=60), st.text("ab_-", max_size=40)
+)
+def test_every_id_is_found_and_nothing_else(ids: set[str], text: str) -> None:
+    """What many ids have in common is written once in the pattern; it finds what looking for each of them would find."""
+    found_by = patterns(ids)
+    assert any(re.search(pattern, text) for pattern in found_by) == any(one in text for one in ids)
+    for one in ids:
+        assert crossed_out(f"#{one}#", found_by) == f"#{'x' * len(one)}#"
 
 
 def test_an_id_across_two_pieces_of_a_large_file_is_crossed_out(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_reconciliation_that_is_not_made_any_more_is_told(firm: Firm) -> None:
     firm.tick(49 * 3600)
     assert not firm.texts()
     firm.tick(3600)
-    assert "The reconciliation of documents is overdue: the last one was 2 d ago." in firm.texts()[0]
+    assert "The reconciliation of documents is overdue: not made for 2 d." in firm.texts()[0]
     note()
     firm.tick()
     firm.tick(900)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from contextlib import closing
@@ -465,6 +466,22 @@ def test_what_others_are_at_work_on_is_not_touched(tmp_path: Path) -> None:
         assert world.files()
         world.clock.advance(60.0)
         assert (await clerk(world).erase(Kind.DOCUMENT, document)).proof is not None
+
+    in_world(tmp_path, story)
+
+
+def test_two_erasures_of_one_matter_leave_nothing_of_it(tmp_path: Path) -> None:
+    """The second waits for the first, and what it held in the work queue meanwhile goes with it."""
+
+    async def story(world: World) -> None:
+        matter = await world.new_matter()
+        documents = [await world.new_document(one, matter) for one in (b"1", b"2")]
+        await settle(world, *documents)
+        await delete_in_espocrm(world, KLAGE, matter)
+        clerks = [clerk(world, wait_seconds=20.0) for _ in range(2)]
+        await asyncio.gather(*(one.erase(Kind.MATTER, f"{KLAGE}:{matter}") for one in clerks))
+        assert world.files() == {}
+        assert rows_naming(world.database, {matter, *documents}) == []
 
     in_world(tmp_path, story)
 
