@@ -3,7 +3,8 @@
 Each row's hash covers the row and the hash before it, so a changed, removed or inserted row breaks the chain. Ids
 (the collection's in the column `collection_id`, too) and file hashes stand in it as HMACs under a random key per
 matter: destroying that key makes the matter's rows unreadable for good (the client's right to erasure), and the chain
-stays whole. Rows of an older version hold the collection's id itself; the chain covers them alike.
+stays whole. A document has a key of its own beside it, without which nobody can say which rows are its: it can be
+erased while its matter lives on.
 """
 
 from __future__ import annotations
@@ -76,12 +77,10 @@ _KEYS = Prepared(
         matter_key.c.matter_digest.in_(select(_digests.c.value))
     )
 )
-_ADD_KEY = Prepared(
-    insert(matter_key).values(
-        matter_digest=bindparam("of_matter", type_=TEXT),
-        key=bindparam("with_key", type_=TEXT),
-        created_at=bindparam("at_now", type_=DOUBLE),
-    )
+_new_keys = rows_parameter("new_keys", {"matter_digest": TEXT, "key": TEXT, "created_at": DOUBLE})
+_KEY_FIELDS = ("matter_digest", "key", "created_at")
+_ADD_KEYS = Prepared(
+    insert(matter_key).from_select(list(_KEY_FIELDS), select(*(_new_keys.c[name] for name in _KEY_FIELDS)))
 )
 _DESTROY_KEY = Prepared(
     delete(matter_key).where(matter_key.c.matter_digest == bindparam("of_matter", type_=TEXT))
@@ -101,7 +100,9 @@ _LATEST = Prepared(
     .order_by(egress.c.seq.desc())
     .limit(bindparam("at_most"))
 )
-_ALL_KEYS = Prepared(select(matter_key.c.key))
+_DOCUMENT = "document:"
+"""What a document's key is filed under begins with it."""
+_MATTER_KEYS = Prepared(select(matter_key.c.key).where(matter_key.c.matter_digest.not_like(f"{_DOCUMENT}%")))
 _OF_DOCUMENTS = Prepared(
     select(egress).where(egress.c.document_hmac.in_(select(_digests.c.value))).order_by(egress.c.seq)
 )
@@ -115,14 +116,17 @@ def append(connection: Connection, now: float, cipher: Cipher, entries: Sequence
     if not entries:
         return []
     seq, previous = _LOCK_HEAD(connection, {}).one()
-    keys = _keys(connection, cipher, {entry.matter for entry in entries})
-    for matter in {entry.matter for entry in entries} - keys.keys():
-        keys[matter] = secrets.token_bytes(32)
-        encrypted = cipher.encrypt(keys[matter].hex())
-        _ADD_KEY(connection, {"of_matter": _digest(matter), "with_key": encrypted, "at_now": now})
+    keys = _keys_for(connection, now, cipher, entries)
     rows: list[dict[str, Any]] = []
     for number, entry in enumerate(entries, seq + 1):
-        row = _row(number, now, entry, keys[entry.matter], previous)
+        row = _row(
+            number,
+            now,
+            entry,
+            keys[_digest(entry.matter)],
+            keys[_digest_of_document(entry.document_id)],
+            previous,
+        )
         previous = row["row_hash"] = _hash(row)
         rows.append(row)
     _APPEND(connection, {"rows": to_json(rows)})
@@ -183,14 +187,15 @@ def head(connection: Connection) -> tuple[int, str]:
 def rows_of(
     connection: Connection, cipher: Cipher, matter: str, document_id: str | None = None
 ) -> list[EgressRow]:
-    """A matter's rows, or one document's among them; empty once the matter's key is destroyed."""
-    key = _keys(connection, cipher, {matter}).get(matter)
+    """A matter's rows, or one document's among them; empty once the matter's or the document's key is destroyed."""
+    key = _key(connection, cipher, _digest(matter))
     if key is None:
         return []
     rows = [EgressRow(*fields) for fields in _OF_MATTER(connection, {"of_hmac": _hmac(key, matter)})]
     if document_id is None:
         return rows
-    wanted = _hmac(key, document_id)
+    own = _key(connection, cipher, _digest_of_document(document_id))
+    wanted = None if own is None else _hmac(_joined(key, own), document_id)
     return [row for row in rows if row.document_hmac == wanted]
 
 
@@ -198,18 +203,25 @@ def documents_of(
     connection: Connection, cipher: Cipher, matter: str, candidates: Iterable[str]
 ) -> frozenset[str]:
     """Those of the documents of which anything has left on account of the matter; none once its key is destroyed."""
-    key = _keys(connection, cipher, {matter}).get(matter)
+    key = _key(connection, cipher, _digest(matter))
     if key is None:
         return frozenset()
     rows = _OF_MATTER(connection, {"of_hmac": _hmac(key, matter)})
     left = {EgressRow(*fields).document_hmac for fields in rows}
-    return frozenset(one for one in candidates if _hmac(key, one) in left)
+    by_digest = {_digest_of_document(one): one for one in candidates}
+    own = _keys(connection, cipher, by_digest)
+    return frozenset(
+        by_digest[digest] for digest in own if _hmac(_joined(key, own[digest]), by_digest[digest]) in left
+    )
 
 
 def rows_of_document(connection: Connection, cipher: Cipher, document_id: str) -> list[EgressRow]:
-    """A document's rows over all matters whose key there is."""
-    keys = [bytes.fromhex(cipher.decrypt(key)) for key in _ALL_KEYS(connection, {}).scalars()]
-    digests = to_json(_hmac(key, document_id) for key in keys)
+    """A document's rows over all matters whose key there is; none once its own key is destroyed."""
+    own = _key(connection, cipher, _digest_of_document(document_id))
+    if own is None:
+        return []
+    keys = [bytes.fromhex(cipher.decrypt(key)) for key in _MATTER_KEYS(connection, {}).scalars()]
+    digests = to_json(_hmac(_joined(key, own), document_id) for key in keys)
     return [EgressRow(*fields) for fields in _OF_DOCUMENTS(connection, {"digests": digests})]
 
 
@@ -218,19 +230,44 @@ def destroy_key(connection: Connection, matter: str) -> bool:
     return _DESTROY_KEY(connection, {"of_matter": _digest(matter)}).rowcount == 1
 
 
-def _keys(connection: Connection, cipher: Cipher, matters: Iterable[str]) -> dict[str, bytes]:
-    by_digest = {_digest(matter): matter for matter in matters}
-    found = _KEYS(connection, {"digests": to_json(by_digest)})
-    return {by_digest[row.matter_digest]: bytes.fromhex(cipher.decrypt(row.key)) for row in found}
+def destroy_document_key(connection: Connection, document_id: str) -> bool:
+    """Erases the document from the register, in every matter; False if there was no key (any more)."""
+    return _DESTROY_KEY(connection, {"of_matter": _digest_of_document(document_id)}).rowcount == 1
 
 
-def _row(seq: int, now: float, entry: EgressEntry, key: bytes, previous: str) -> dict[str, Any]:
+def _key(connection: Connection, cipher: Cipher, digest: str) -> bytes | None:
+    return _keys(connection, cipher, (digest,)).get(digest)
+
+
+def _keys(connection: Connection, cipher: Cipher, digests: Iterable[str]) -> dict[str, bytes]:
+    found = _KEYS(connection, {"digests": to_json(digests)})
+    return {row.matter_digest: bytes.fromhex(cipher.decrypt(row.key)) for row in found}
+
+
+def _keys_for(
+    connection: Connection, now: float, cipher: Cipher, entries: Sequence[EgressEntry]
+) -> dict[str, bytes]:
+    """The keys of all matters and documents of the entries, those made and stored that are new."""
+    wanted = {_digest(entry.matter) for entry in entries}
+    wanted |= {_digest_of_document(entry.document_id) for entry in entries}
+    keys = _keys(connection, cipher, sorted(wanted))
+    new = {digest: secrets.token_bytes(32) for digest in sorted(wanted - keys.keys())}
+    if new:
+        rows = [(digest, cipher.encrypt(key.hex()), now) for digest, key in new.items()]
+        _ADD_KEYS(connection, {"new_keys": to_json(dict(zip(_KEY_FIELDS, row, strict=True)) for row in rows)})
+    return keys | new
+
+
+def _row(
+    seq: int, now: float, entry: EgressEntry, key: bytes, of_document: bytes, previous: str
+) -> dict[str, Any]:
+    joined = _joined(key, of_document)
     return {
         "seq": seq,
         "at": now,
-        "document_hmac": _hmac(key, entry.document_id),
+        "document_hmac": _hmac(joined, entry.document_id),
         "matter_hmac": _hmac(key, entry.matter),
-        "file_hmac": _hmac(key, entry.sha256),
+        "file_hmac": _hmac(joined, entry.sha256),
         "system": entry.system,
         "collection_id": _hmac(key, entry.collection_id),
         "ground": _ground(key, entry.ground),
@@ -255,3 +292,12 @@ def _hmac(key: bytes, text: str) -> str:
 
 def _digest(matter: str) -> str:
     return hashlib.sha256(matter.encode()).hexdigest()
+
+
+def _digest_of_document(document_id: str) -> str:
+    return f"{_DOCUMENT}{_digest(document_id)}"
+
+
+def _joined(key: bytes, of_document: bytes) -> bytes:
+    """The key for what is the document's in the matter: useless without either."""
+    return hmac.digest(key, of_document, hashlib.sha256)

@@ -127,7 +127,9 @@ def _refuse(plan: ErasurePlan) -> None:
 
 def _rows(conn: Connection, tools: ErasureTools, plan: ErasurePlan) -> dict[str, int]:
     rows = traces.count(conn, plan.traces)
-    readable = sum(len(egress.rows_of(conn, tools.database.cipher, owner)) for owner in plan.traces.owners)
+    cipher = tools.database.cipher
+    readable = sum(len(egress.rows_of(conn, cipher, owner)) for owner in plan.traces.owners)
+    readable += sum(len(egress.rows_of_document(conn, cipher, one)) for one in plan.traces.documents)
     return {**rows, "egress_readable": readable} if readable else rows
 
 
@@ -213,6 +215,7 @@ class _Work:
         plan, database = self.plan, self.tools.database
         deleted = traces.forget(conn, plan.traces)
         keys = sum(egress.destroy_key(conn, owner) for owner in sorted(plan.traces.owners))
+        keys += sum(egress.destroy_document_key(conn, one) for one in sorted(plan.traces.documents))
         left = {**traces.count(conn, plan.traces), **traces.find(conn, _unmistakable(plan.traces.mentions))}
         if left:
             said = ", ".join(f"{number} in {table}" for table, number in sorted(left.items()))

@@ -225,6 +225,21 @@ def test_destroyed_key_erases_the_matter_and_keeps_the_chain(database: Database)
     assert seqs("CVmhRumungsklage:r1") == [4]
 
 
+def test_an_erased_document_is_nobodys_while_its_matter_lives_on(database: Database) -> None:
+    """Its rows stay in the chain and among the matter's, and no key is left that says whose they are."""
+    append(database, entry("d1"), entry("d2"), entry("d1", "Account:a"))
+    cipher = database.cipher
+    assert database.run_sync(lambda c: egress.destroy_document_key(c, "d1"))
+    assert not database.run_sync(lambda c: egress.destroy_document_key(c, "d1"))
+    assert database.run_sync(lambda c: egress.rows_of_document(c, cipher, "d1")) == []
+    matter = "CVmhRumungsklage:r1"
+    assert database.run_sync(lambda c: egress.rows_of(c, cipher, matter, "d1")) == []
+    assert [row.seq for row in database.run_sync(lambda c: egress.rows_of(c, cipher, matter))] == [1, 2]
+    found = database.run_sync(lambda c: egress.documents_of(c, cipher, matter, ["d1", "d2"]))
+    assert found == {"d2"}
+    assert verify(database) is None
+
+
 def test_appends_from_many_writers_make_one_chain(database_url: str) -> None:
     """Writers at the same time neither fork the chain nor make two keys for one matter."""
     databases = [Database.open(database_url, encryption_key=ENCRYPTION_KEY) for _ in range(2)]
