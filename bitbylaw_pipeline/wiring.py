@@ -35,6 +35,7 @@ from bitbylaw_pipeline.sync.document_round import DocumentTools
 from bitbylaw_pipeline.sync.documents import DocumentStream
 from bitbylaw_pipeline.sync.egress_watch import EgressWatch
 from bitbylaw_pipeline.sync.feed import ChangeFeed
+from bitbylaw_pipeline.sync.login_refusals import StateTokenCache
 from bitbylaw_pipeline.sync.outage import OutageWatch
 from bitbylaw_pipeline.sync.owner_permission import OwnerPermissions
 from bitbylaw_pipeline.sync.pair_pass import PairPass
@@ -272,7 +273,9 @@ async def _open_advoware(
     cache = open_token_cache(settings)
     if cache is not None:
         stack.push_async_callback(cache.aclose)
-    client = Advoware.open(settings, transport=transport, cache=cache or memory, on_call=count_call)
+    client = Advoware.open(
+        settings, transport=transport, cache=cache or StateTokenCache(database, memory), on_call=count_call
+    )
     stack.push_async_callback(client.aclose)
     pairs = Pairs(
         database, BeteiligteRecords(espocrm, settings), BankverbindungRecords(espocrm, settings), client

@@ -22,14 +22,13 @@ from bitbylaw_pipeline.inbox import outages
 from bitbylaw_pipeline.inbox.advoware_token_cache import open_token_cache
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.sync.login_refusals import StateTokenCache
 from bitbylaw_pipeline.sync.outage import REFUSED
 
 AREA = "Advoware"
 CLOCK_SECONDS = 60.0
 """The token service takes a request for so long at least; its own limit is not documented (`facts/advoware.md` 2)."""
-EACH_IS_A_TRY = (
-    "Without REDIS_HOST each doctor is one more login, and several wrong ones may lock the user out."
-)
+EACH_IS_A_TRY = "Without REDIS_HOST and without a state each doctor is one more login, and several wrong ones may lock the user out."
 CLEAR = "bitbylaw doctor --forget-refusal tries the login again."
 
 REMEDIES: Mapping[Trouble, str] = MappingProxyType(
@@ -56,7 +55,8 @@ async def check_advoware(
         return
     cache = open_token_cache(settings)
     try:
-        client = Advoware.open(settings, cache=cache)
+        remembers = cache or (StateTokenCache(database) if database is not None else None)
+        client = Advoware.open(settings, cache=remembers)
         try:
             form = "full" if settings.advoware_app_id else "short"
             yield fine(AREA, f"The settings are complete (the {form} form).")
@@ -116,8 +116,7 @@ async def _reach(settings: Settings, client: Advoware, database: Database | None
         async for finding in _log_in(client):
             yield finding
     except LoginRefused as error:
-        # Nothing remembers the refusal for the next look where there is no Redis.
-        again = "" if settings.redis_host else f" {EACH_IS_A_TRY}"
+        again = "" if settings.redis_host or database is not None else f" {EACH_IS_A_TRY}"
         yield bad(AREA, str(error), REMEDIES[error.trouble] + again)
         return
     except TokenRefused as error:

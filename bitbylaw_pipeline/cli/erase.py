@@ -136,7 +136,10 @@ def _checked(record_id: str) -> str:
 def _require_owner_type(settings: Settings, entity_type: str) -> None:
     if settings.owner_type(entity_type) is None:
         known = ", ".join(owner.entity_type for owner in settings.collection_owners)
-        raise NotUsable(f"{entity_type} owns no collections; COLLECTION_OWNERS names {known}.")
+        raise NotUsable(
+            f"{entity_type} owns no collections; COLLECTION_OWNERS names {known}. If it did once: name it there again, "
+            "where it permits nothing (by its permission field, or with XAI_EGRESS=off), erase, and take it out again."
+        )
 
 
 def _run(asked: Asked, *, is_confirmed: bool) -> None:

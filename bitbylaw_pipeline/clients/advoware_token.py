@@ -27,6 +27,8 @@ MARGIN_SECONDS = 120.0
 SHORTEST_SECONDS = 60.0
 """A token that seems to have ended already (one of the clocks is wrong) is used for so long all the same: a 401 tells."""
 REFUSAL_SECONDS = 15 * 60.0
+REFUSAL_PREFIX = "advoware-refusal:"
+"""What is cached under such a key is no secret."""
 LOCK_SECONDS = 40.0
 VAIN_SECONDS = 60.0
 
@@ -76,7 +78,7 @@ class TokenKeeper:
         self._clock = clock
         self._new_nonce = new_nonce
         name = login.cache_name(addresses)
-        self._token_key, self._refusal_key = f"advoware-token:{name}", f"advoware-refusal:{name}"
+        self._token_key, self._refusal_key = f"advoware-token:{name}", f"{REFUSAL_PREFIX}{name}"
         self._kept: Token | None = None
         self._refusal: tuple[Trouble, float] | None = None
         self._dead = ""

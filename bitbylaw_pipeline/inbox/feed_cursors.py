@@ -54,6 +54,12 @@ _PUT = Prepared(
         set_={name: _given.excluded[name] for name in ("modified_at", "record_id", "polled_at", "seen")},
     )
 )
+_added = insert(feed_cursor).values(entity_type=_ENTITY_TYPE, seen=bindparam("with_seen", type_=TEXT))
+_PUT_SEEN = Prepared(
+    _added.on_conflict_do_update(
+        index_elements=[feed_cursor.c.entity_type], set_={"seen": _added.excluded.seen}
+    )
+)
 _LAST_POLLED = Prepared(select(func.max(feed_cursor.c.polled_at)))
 _held = insert(feed_cursor).values(entity_type=_ENTITY_TYPE, held_until=bindparam("with_until", type_=DOUBLE))
 _HOLD = Prepared(
@@ -101,6 +107,19 @@ def put(
     _PUT(connection, given)
 
 
+def add_seen(connection: Connection, entity_type: str, marks: Iterable[str]) -> None:
+    """Takes these states (id@modifiedAt@version) for seen: whoever calls holds the feed, or a poll under way undoes it.
+
+    Those that the next poll does not read again are left out; the feed drops the others as it passes them.
+    """
+    cursor = get(connection, entity_type)
+    place = (cursor.modified_at or "", cursor.record_id or "")
+    ahead = {mark for mark in marks if _place_of(mark) > place}
+    if ahead:
+        seen = to_json(sorted(ahead.union(cursor.seen)))
+        _PUT_SEEN(connection, {"of_type": entity_type, "with_seen": seen})
+
+
 def hold(connection: Connection, now: float, entity_type: str, seconds: float) -> bool:
     """Takes the reading of this feed upon the caller for so many seconds; False if somebody else is at it."""
     given = {"of_type": entity_type, "with_until": now + seconds, "at_now": now}
@@ -110,3 +129,8 @@ def hold(connection: Connection, now: float, entity_type: str, seconds: float) -
 def release(connection: Connection, entity_type: str) -> None:
     """Lets the next one read before the time that was held is over."""
     _RELEASE(connection, {"of_type": entity_type})
+
+
+def _place_of(mark: str) -> tuple[str, str]:
+    record_id, modified_at, _ = mark.split("@")
+    return modified_at, record_id

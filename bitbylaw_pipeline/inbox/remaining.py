@@ -26,7 +26,7 @@ class Why(StrEnum):
     """What became of the permission."""
 
     WITHDRAWN = "withdrawn"
-    """The owner permits nothing (any more), or the rule does not."""
+    """The owner permits nothing (any more), or the rule does not, or COLLECTION_OWNERS names its type no more."""
     EXCLUDED = "excluded"
     DELETED = "deleted"
     """The document is gone in EspoCRM; its file was kept."""
@@ -63,12 +63,15 @@ def load(connection: Connection, settings: Settings) -> list[Remaining]:
     """All of it: documents, then collections, each by key. Makes no call to any system."""
     rule = settings.xai_egress
     owners = {state.owner_key: state for state in collection_states.iterate(connection)}
-    permitted = {key for key, state in owners.items() if is_permitted(state, rule)}
+    permitted = {
+        key for key, state in owners.items() if is_configured(key, settings) and is_permitted(state, rule)
+    }
     unclear = {intent.subject for intent in intents.unsettled_all(connection, UPLOAD)}
     documents = []
     for state in document_states.iterate(connection):
         files = _files(state)
-        lost = _lost(state, owners, permitted) if files or state.document_id in unclear else None
+        is_there = files or state.document_id in unclear
+        lost = _lost(state, owners, permitted, settings) if is_there else None
         if lost is not None:
             why, since = lost
             documents.append(Remaining("document", state.document_id, why, _collections(state), files, since))
@@ -82,21 +85,27 @@ def load(connection: Connection, settings: Settings) -> list[Remaining]:
     return documents + collections
 
 
+def is_configured(owner_key: str, settings: Settings) -> bool:
+    """Whether owners of that type own collections. One whose type was taken out permits nothing: nobody reads it."""
+    return settings.owner_type(owner_key.partition(":")[0]) is not None
+
+
 def _lost(
-    state: DocumentState, owners: Mapping[str, CollectionState], permitted: set[str]
+    state: DocumentState, owners: Mapping[str, CollectionState], permitted: set[str], settings: Settings
 ) -> tuple[Why, float] | None:
     """Why nothing permits what is there of the document, and since when; None where something does."""
     if state.deleted_at is not None:
         return Why.DELETED, state.deleted_at
     if state.status == EXCLUDED:
         return Why.EXCLUDED, state.updated_at
-    if permitted.intersection(state.owners) or not owners.keys() >= set(state.owners):
+    unknown = [key for key in state.owners if key not in owners]
+    if permitted.intersection(state.owners) or any(is_configured(key, settings) for key in unknown):
         # In the collection of another owner, who permits nothing: that one's collection is named as a whole. And of an
         # owner that was not looked at yet nobody can say it.
         return None
-    lost = [owners[key] for key in state.owners]
+    lost = [owners[key] for key in state.owners if key in owners]
     since = max((one.deleted_at or one.updated_at for one in lost), default=state.updated_at)
-    is_gone = all(one.deleted_at is not None for one in lost)
+    is_gone = not unknown and all(one.deleted_at is not None for one in lost)
     return Why.OWNER_DELETED if is_gone else Why.WITHDRAWN, since
 
 

@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,7 +31,8 @@ from bitbylaw_pipeline.sync.erasure_documents import (
     load_record,
     plan_document,
 )
-from bitbylaw_pipeline.sync.erasure_hold import Hold, held
+from bitbylaw_pipeline.sync.erasure_echo import Echoes, echoes_of, leave_echoes
+from bitbylaw_pipeline.sync.erasure_hold import Hold, feeds_held, held
 from bitbylaw_pipeline.sync.erasure_matters import plan_matter
 from bitbylaw_pipeline.sync.erasure_parties import plan_party
 from bitbylaw_pipeline.sync.erasure_plan import ErasurePlan, ErasureRefused, NotErased
@@ -67,9 +69,13 @@ class Erased:
 
 
 async def plan_erasure(tools: ErasureTools, asked: Asked) -> ErasurePlan:
-    """Everything that would be done; nothing is changed. Raises the errors of `domain.errors`."""
+    """Everything that would be done; nothing is changed. Raises the errors of `domain.errors`.
+
+    Among what remains it names what cannot be looked for: a proof says that by itself.
+    """
     plan = await _plan(tools, asked)
-    return replace(plan, history=await tools.history.count(plan.mention))
+    remaining = (*plan.remaining, *plan.unsearched)
+    return replace(plan, remaining=remaining, history=await tools.history.count(plan.mention))
 
 
 async def _plan(tools: ErasureTools, asked: Asked) -> ErasurePlan:
@@ -208,10 +214,12 @@ class _Work:
 
     async def forget(self) -> Proof:
         """Our own state, with the proof, in one transaction. Raises NotErased, with nothing deleted."""
-        self._step("state")
-        return await self.tools.database.run(self._forget)
+        echoes = await echoes_of(self.tools, self.plan)
+        async with feeds_held(self.tools, echoes):
+            self._step("state")
+            return await self.tools.database.run(partial(self._forget, echoes=echoes))
 
-    def _forget(self, conn: Connection) -> Proof:
+    def _forget(self, conn: Connection, echoes: Echoes) -> Proof:
         plan, database = self.plan, self.tools.database
         deleted = traces.forget(conn, plan.traces)
         keys = sum(egress.destroy_key(conn, owner) for owner in sorted(plan.traces.owners))
@@ -221,6 +229,8 @@ class _Work:
             said = ", ".join(f"{number} in {table}" for table, number in sorted(left.items()))
             raise NotErased(f"Still there in our own state: {said}. Nothing was deleted from it.")
         now = database.now(conn)
+        # After the search: these marks name what EspoCRM still has, until the feed has passed them.
+        leave_echoes(conn, self.tools, echoes, now)
         if plan.neighbours:
             work_queue.want(conn, now, "documents", plan.neighbours)
         return erasures.add(
@@ -241,7 +251,7 @@ class _Work:
             "checks": {
                 "xai": "nothing found",
                 "espocrm": "fields empty or record gone",
-                "google": "nothing found" if self.tools.termine is not None else "not configured",
+                "google": self._google(),
                 "dagster": "nothing found",
                 "state": "nothing found",
                 "register_chain": "whole"
@@ -252,6 +262,17 @@ class _Work:
             "remaining": len(self.plan.remaining),
             "program": self.tools.version,
         }
+
+    def _google(self) -> str:
+        if self.tools.termine is None:
+            return "not configured"
+        if self.plan.kind is Kind.DOCUMENT:
+            return "not looked at: a document has no events"
+        if self.plan.unsearched:
+            return (
+                "no Akte known: looked only for Termine named by --termin, nothing found"
+            )
+        return "nothing found"
 
 
 def _unmistakable(mentions: frozenset[str]) -> list[str]:

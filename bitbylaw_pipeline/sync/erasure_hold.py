@@ -11,11 +11,12 @@ from functools import partial
 from sqlalchemy import Connection, and_, delete
 
 from bitbylaw_pipeline.domain.errors import Transient
-from bitbylaw_pipeline.inbox import work_queue
+from bitbylaw_pipeline.inbox import feed_cursors, work_queue
 from bitbylaw_pipeline.inbox.database import DatabaseUnavailable
 from bitbylaw_pipeline.inbox.schema import work
 from bitbylaw_pipeline.inbox.work_queue import Claim
 from bitbylaw_pipeline.sync.erasure_tools import ErasureTools
+from bitbylaw_pipeline.sync.feed import HOLD_SECONDS
 from bitbylaw_pipeline.sync.pair_lease import pair_lease
 
 LOOK_SECONDS = 0.2
@@ -58,6 +59,36 @@ async def held(tools: ErasureTools, rows: Iterable[Row], pairs: Iterable[str]) -
             renewing.cancel()
             with contextlib.suppress(DatabaseUnavailable):
                 await tools.database.run(partial(_give_back, tools, claims, hold.made))
+
+
+@contextlib.asynccontextmanager
+async def feeds_held(tools: ErasureTools, entity_types: Iterable[str]) -> AsyncIterator[None]:
+    """Nobody reads the change feeds of these meanwhile: a poll under way would store the marks that it began with.
+
+    Raises Transient if somebody is at it for `wait_seconds`.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        for entity_type in sorted(entity_types):
+            await _hold_feed(tools, entity_type)
+            stack.push_async_callback(_release_feed, tools, entity_type)
+        yield
+
+
+async def _hold_feed(tools: ErasureTools, entity_type: str) -> None:
+    deadline = asyncio.get_running_loop().time() + tools.wait_seconds
+
+    def hold(conn: Connection) -> bool:
+        return feed_cursors.hold(conn, tools.database.now(conn), entity_type, HOLD_SECONDS)
+
+    while not await tools.database.run(hold):
+        if asyncio.get_running_loop().time() >= deadline:
+            raise _busy(tools)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _release_feed(tools: ErasureTools, entity_type: str) -> None:
+    with contextlib.suppress(DatabaseUnavailable):
+        await tools.database.run(partial(feed_cursors.release, entity_type=entity_type))
 
 
 def _give_back(tools: ErasureTools, claims: list[Claim], made: set[Row], conn: Connection) -> None:

@@ -35,6 +35,8 @@ class ErasurePlan:
     refusals: tuple[str, ...] = ()
     remaining: tuple[str, ...] = ()
     """What cannot be erased now, as sentences that say what to do."""
+    unsearched: tuple[str, ...] = ()
+    """Where there may be more that nobody can look for, as sentences; a proof says so, too."""
     documents: frozenset[str] = frozenset()
     files: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """File -> the collections that it is taken out of before it is deleted."""
@@ -69,6 +71,7 @@ class ErasurePlan:
             self,
             refusals=(*self.refusals, *other.refusals),
             remaining=(*self.remaining, *other.remaining),
+            unsearched=(*self.unsearched, *other.unsearched),
             documents=self.documents | other.documents,
             files=files,
             detached={file: places for file, places in detached.items() if file not in files},

@@ -29,6 +29,11 @@ STILL_THERE = (
     " again with {options}."
 )
 
+NO_AKTE = (
+    "No Akte of it is known here, so in Google only the events of Termine that --termin names are looked for: see in"
+    " Advoware which it had."
+)
+
 
 async def plan_termine(tools: ErasureTools, akten: Iterable[str], numbers: Iterable[int]) -> ErasurePlan:
     """What there is of the Termine of these Akten, and of those that a person has named. Raises `domain.errors`."""
@@ -37,6 +42,8 @@ async def plan_termine(tools: ErasureTools, akten: Iterable[str], numbers: Itera
     if pairs is None:
         return plan
     aktennummern = await tools.read(lambda conn: _aktennummern(conn, akten))
+    if not aktennummern:
+        plan |= ErasurePlan(Kind.MATTER, "", unsearched=(NO_AKTE,))
     there = await _still_in_advoware(pairs, aktennummern) if aktennummern else set()
     for number in sorted(set(numbers)):
         if number in there or await pairs.termine.get(number) is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bitbylaw_pipeline.cli.advoware_checks import clock
-from bitbylaw_pipeline.inbox import outages
+from bitbylaw_pipeline.inbox import batches, outages
 from bitbylaw_pipeline.inbox.database import Database
+from bitbylaw_pipeline.sync.login_refusals import FLAG
 from tests.cli.conftest import Office, Terminal
 from tests.cli.test_doctor import lines
 from tests.servers import RedisServer
@@ -86,11 +88,48 @@ def test_settings_that_do_not_lead_there_are_wrong(
     assert of(found, "ok", "xAI")
 
 
-def test_without_redis_a_refused_login_warns_of_the_next_try(advoware_office: Office) -> None:
+def test_without_redis_and_state_a_refused_login_warns_of_the_next_try(
+    advoware_office: Office, tmp_path: Path
+) -> None:
     """Nothing remembers it for the next look: whoever looks again and again locks the user out."""
-    result = advoware_office.run("doctor", ADVOWARE_PASSWORD="wrong")
+    nowhere = f"sqlite:///{tmp_path / 'nowhere.db'}"
+    result = advoware_office.run("doctor", ADVOWARE_PASSWORD="wrong", STATE_DB_URL=nowhere)
     assert "refuses our user or password" in result.stdout
     assert "may lock the user out" in " ".join(result.stdout.split())
+
+
+def test_without_redis_the_state_remembers_a_refused_login(
+    advoware_office: Office, with_state: tuple[Terminal, Database]
+) -> None:
+    """Nobody tries it again, be it doctor or status; another password is tried at once, and so is all if told so."""
+    tokens = advoware_office.sandbox.advoware.tokens
+    for times in range(3):
+        result = advoware_office.run("doctor", "--quiet", ADVOWARE_PASSWORD="wrong")
+        assert "refuses our user or password" in result.stdout
+        assert ("not asked again" in result.stdout) == (times > 0)
+        assert "lock the user out" not in " ".join(result.stdout.split())
+    probed = advoware_office.run("status", "--probe", "--json", ADVOWARE_PASSWORD="wrong")
+    assert "not asked again" in probed.stdout
+    assert sum(tokens.wrong_passwords.values()) == 1
+    kept = with_state[1].read(lambda c: batches.get_flag(c, FLAG))
+    assert kept is not None
+    assert "wrong" not in kept
+    advoware_office.run("doctor", ADVOWARE_PASSWORD="other")
+    assert sum(tokens.wrong_passwords.values()) == 2
+    for one in ("wrong", "other"):
+        assert "not asked again" in advoware_office.run("doctor", ADVOWARE_PASSWORD=one).stdout
+    advoware_office.run("doctor", "--forget-refusal", ADVOWARE_PASSWORD="wrong")
+    assert sum(tokens.wrong_passwords.values()) == 3
+    tokens.wrong_passwords.clear()
+    assert "connector is online" in advoware_office.run("doctor").stdout
+
+
+def test_a_first_refusal_seen_by_status_counts_for_doctor(advoware_office: Office) -> None:
+    """Whoever comes first tells the others."""
+    advoware_office.run("status", "--probe", ADVOWARE_PASSWORD="wrong")
+    result = advoware_office.run("doctor", "--quiet", ADVOWARE_PASSWORD="wrong")
+    assert "not asked again" in result.stdout
+    assert sum(advoware_office.sandbox.advoware.tokens.wrong_passwords.values()) == 1
 
 
 def test_a_wrong_password_is_tried_once_however_often_it_is_asked_for(advoware_office: Office) -> None:

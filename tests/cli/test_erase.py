@@ -22,6 +22,7 @@ from bitbylaw_pipeline.domain.termin_times import BERLIN
 from bitbylaw_pipeline.inbox import akte_states, egress, erasures, proxy_audit, two_way_desk, two_way_links
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.proxy_audit import ProxyWrite
+from bitbylaw_pipeline.settings import DEFAULT_OWNERS
 from tests.cli.conftest import Office, Terminal, calendar_of
 from tests.servers import RedisServer
 from tests.sync.erasure_desk import bytes_naming, rows_naming
@@ -203,6 +204,31 @@ def test_a_matter_with_its_events_in_google(firm: Firm) -> None:
     firm.well("pass", "termine:AB")
     assert len(firm.events()) == 1
     assert "Nothing is left" in firm.well("erase", "matter", matter, "--termin", "501", "--confirm")
+
+
+def test_a_type_that_was_taken_out_is_named_and_put_back_for_the_erasure(firm: Firm) -> None:
+    """What is at xAI of it is forbidden, erase says what to do, and what it says works."""
+    matter, _ = linked_matter(firm)
+    permit(firm, matter, is_permitted=True)
+    firm.well("sync", "collections", matter, "--here")
+    for document in documents_of(firm, matter):
+        firm.well("sync", "documents", document, "--here")
+    assert matter not in firm.run("egress", "remaining").output
+    entity_type = matter.partition(":")[0]
+    others = [one.model_dump() for one in DEFAULT_OWNERS if one.entity_type != entity_type]
+    settings = firm.office.terminal.settings
+    settings["COLLECTION_OWNERS"] = json.dumps(others)
+    told = firm.run("egress", "remaining")
+    assert f"erase matter {matter}" in told.output
+    refused = firm.run("erase", "matter", matter, "--confirm")
+    assert refused.exit_code != 0
+    assert "name it there again" in refused.output
+    assert "XAI_EGRESS=off" in refused.output
+    del settings["COLLECTION_OWNERS"]
+    settings["XAI_EGRESS"] = "off"
+    assert "Erased; proof" in firm.well("erase", "matter", matter, "--confirm")
+    settings |= {"XAI_EGRESS": "field", "COLLECTION_OWNERS": json.dumps(others)}
+    assert matter not in firm.run("egress", "remaining").output
 
 
 def test_a_party_with_conflict_hold_accounts_and_audit(firm: Firm) -> None:

@@ -82,6 +82,18 @@ def test_the_rule_of_now_counts(database: Database) -> None:
     assert found(database, documents, rule="collection") == {GONE: "owner_deleted"}
 
 
+def test_a_type_that_was_taken_out_permits_nothing(database: Database) -> None:
+    """Its collections and what is in them alone are named, also of an owner that was never looked at."""
+    former = CollectionState("CFormer:a", "collection_f", True, "field:01", 20.0)
+    documents = [of("lost", "CFormer:a"), of("unseen", "CFormer:b"), of("saved", A, "CFormer:a")]
+    documents.append(of("waiting", "CFormer:a", "Account:not_seen_yet"))
+    assert found(database, documents, [GIVEN, former], rule="collection") == {
+        "lost": "withdrawn",
+        "unseen": "withdrawn",
+        "CFormer:a": "withdrawn",
+    }
+
+
 def test_an_upload_that_broke_off_may_have_landed(database: Database) -> None:
     """Its document is named although no file of it is known."""
     database.run_sync(

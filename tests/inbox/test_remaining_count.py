@@ -13,13 +13,18 @@ from bitbylaw_pipeline.domain.document_plan import EXCLUDED
 from bitbylaw_pipeline.domain.document_state import DocumentState, DoomedFile
 from bitbylaw_pipeline.inbox import collection_states, document_states, intents, remaining, remaining_count
 from bitbylaw_pipeline.inbox.database import Database
-from bitbylaw_pipeline.settings import Settings
+from bitbylaw_pipeline.settings import OwnerType, Settings
+
+
+def key_of(number: int) -> str:
+    """Of the types one may be configured no more; the other one's name begins as its does."""
+    return f"{('Account', 'AccountX')[number % 2]}:{number}"
 
 
 def owner(number: int, chance: random.Random) -> CollectionState:
     """An owner with or without collection, permission and a deletion."""
     return CollectionState(
-        owner_key=f"Account:{number}",
+        owner_key=key_of(number),
         collection_id=chance.choice([None, f"collection_{number}"]),
         is_permitted=chance.random() < 0.7,
         permission_ground=chance.choice(["field:1", "collection", "field"]),
@@ -35,16 +40,22 @@ def document(number: int, chance: random.Random) -> DocumentState:
         updated_at=1.0,
         status=chance.choice(["clean", "clean", EXCLUDED]),
         file_id=chance.choice([None, f"file_{number}"]),
-        owners=tuple(f"Account:{one}" for one in sorted(chance.sample(range(10), chance.randrange(4)))),
+        owners=tuple(key_of(one) for one in sorted(chance.sample(range(10), chance.randrange(4)))),
         doomed=chance.choice([(), (), (DoomedFile(f"file_old_{number}"),)]),
         deleted_at=chance.choice([None, None, None, 7.0]),
     )
 
 
+def types(*names: str) -> tuple[OwnerType, ...]:
+    """COLLECTION_OWNERS with them."""
+    return tuple(OwnerType(entity_type=name, link="cDokumentes", word=name.lower()) for name in names)
+
+
+@pytest.mark.parametrize("names", [("Account", "AccountX"), ("Account",), ("AccountX",), ("Lead",)])
 @pytest.mark.parametrize("rule", ["off", "collection", "field"])
-def test_the_count_is_that_of_the_list(database: Database, rule: str) -> None:
-    """For every kind of owner and document, under each rule, also where uploads broke off."""
-    settings = Settings.load(_env_file=None, xai_egress=rule)
+def test_the_count_is_that_of_the_list(database: Database, rule: str, names: tuple[str, ...]) -> None:
+    """For every kind of owner and document, under each rule, of types configured or not, also where uploads broke off."""
+    settings = Settings.load(_env_file=None, xai_egress=rule, collection_owners=types(*names))
     for seed, well, known in itertools.product(range(3), (False, True), (8, 10)):
         chance = random.Random(seed)
         owners = [owner(number, chance) for number in range(known)]
