@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from bitbylaw_pipeline.bench.database_servers import BenchProblem
+from bitbylaw_pipeline.bench.firm import open_firm
 from bitbylaw_pipeline.bench.sandbox_process import Sandbox
 from bitbylaw_pipeline.domain.termin_times import BERLIN
 from bitbylaw_pipeline.sandbox.samples.calendars import place_of_event, place_of_termin, tells_something
@@ -53,6 +54,8 @@ async def seed_calendars(
     sandbox: Sandbox, staff: Sequence[BenchCalendar], appointments: int, today: date
 ) -> None:
     """Each employee has so many Termine in Advoware, shared ones counted, and an empty calendar at Google."""
+    # EspoCRM, too: what the measurement of parties has left there would be matched with an empty Advoware meanwhile.
+    await open_firm(sandbox)
     for root in (sandbox.advoware_url, sandbox.google_url):
         await sandbox.control(root, "POST", "reset")
     rows = [row for place in range(len(staff)) for row in _termine(staff, place, appointments, today)]
