@@ -269,9 +269,7 @@ class _Work:
         if self.plan.kind is Kind.DOCUMENT:
             return "not looked at: a document has no events"
         if self.plan.unsearched:
-            return (
-                "no Akte known: looked only for Termine named by --termin, nothing found"
-            )
+            return "no Akte known: looked only for Termine named by --termin, nothing found"
         return "nothing found"
 
 
