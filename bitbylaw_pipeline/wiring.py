@@ -90,8 +90,8 @@ class AdvowareParts:
     def reconciliations(self, *, accept_smaller: bool) -> dict[str, Reconciliation]:
         """The Reconciliation of each pair, by its name, in their order."""
         # pandas takes half a second to import; only what compares whole lists needs it.
-        from bitbylaw_pipeline.sync.reconcile_akten import AktenReconciliation  # noqa: PLC0415
-        from bitbylaw_pipeline.sync.reconcile_pairs import PairReconciliation  # noqa: PLC0415
+        from bitbylaw_pipeline.sync.reconcile_akten import AktenReconciliation  # noqa: PLC0415  # pandas comes along
+        from bitbylaw_pipeline.sync.reconcile_pairs import PairReconciliation  # noqa: PLC0415  # as above
 
         found: dict[str, Reconciliation] = {
             pair.value: PairReconciliation(pair, self.pairs, accepts_smaller=accept_smaller) for pair in Pair
@@ -134,7 +134,7 @@ class Runtime:
         `accept_smaller`: a list that has become much shorter is believed.
         """
         # pandas takes half a second to import; only what compares whole lists needs it.
-        from bitbylaw_pipeline.sync.reconcile_documents import DocumentReconciliation  # noqa: PLC0415
+        from bitbylaw_pipeline.sync.reconcile_documents import DocumentReconciliation  # noqa: PLC0415  # pandas comes along
 
         found: dict[str, Reconciliation] = {
             "documents": DocumentReconciliation(

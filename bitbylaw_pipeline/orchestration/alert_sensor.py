@@ -48,8 +48,8 @@ def build_alert_sensor(deadline: float = DEADLINE_SECONDS) -> dg.SensorDefinitio
 
 def _tick(context: dg.SensorEvaluationContext, backend: Backend, deadline: float) -> str:
     # Brings the clients, which no reload of the code location should pay for.
-    from bitbylaw_pipeline.sync.alert_channels import HOW_TO_SET, channels_of, why_incomplete  # noqa: PLC0415
-    from bitbylaw_pipeline.sync.alerting import tell_troubles  # noqa: PLC0415
+    from bitbylaw_pipeline.sync.alert_channels import HOW_TO_SET, channels_of, why_incomplete  # noqa: PLC0415  # the clients come along
+    from bitbylaw_pipeline.sync.alerting import tell_troubles  # noqa: PLC0415  # as above
 
     settings = backend.settings()
     database = backend.database()

@@ -8,17 +8,17 @@ from bitbylaw_pipeline.domain.document import Document, DocumentFields, Owner, O
 from bitbylaw_pipeline.domain.document_state import DocumentState
 from bitbylaw_pipeline.domain.egress import judge
 from bitbylaw_pipeline.domain.erasure import Kind, Partition
-from bitbylaw_pipeline.domain.errors import Conflict, NotFound
+from bitbylaw_pipeline.domain.errors import NotFound
 from bitbylaw_pipeline.inbox import document_states, intents
 from bitbylaw_pipeline.inbox.traces import Traces
 from bitbylaw_pipeline.sync.erasure_plan import ErasurePlan
 from bitbylaw_pipeline.sync.erasure_tools import ErasureTools
+from bitbylaw_pipeline.sync.erasure_writes import insist
 from bitbylaw_pipeline.sync.erasure_xai import XaiLook, is_stored, stored_files
 from bitbylaw_pipeline.sync.owner_permission import day_of
 from bitbylaw_pipeline.sync.uploads import INTENT_KIND
 
 STREAM = "documents"
-TRIES = 3
 WOULD_COME_BACK = (
     "EspoCRM still has document {id} and permits that it leaves the firm: withdraw the permission, exclude it, unlink it"
     " or delete it in EspoCRM first, it would be uploaded again with its next change."
@@ -100,33 +100,22 @@ def carries_ours(record: Document) -> bool:
 async def empty_record(tools: ErasureTools, record: Document) -> None:
     """Empties the fields that we wrote, in the record as it is now. Raises Conflict where it keeps changing."""
     empty = DocumentFields(None, (), None, tools.settings.document_fields.status_new, None, None)
-    for attempt in range(1, TRIES + 1):
-        try:
-            current = await tools.records.load_document(record.id)
-            await tools.records.write_document(current, empty)
-        except NotFound:
-            return
-        except Conflict:
-            if attempt == TRIES:
-                raise
-        else:
-            return
+
+    async def write() -> None:
+        await tools.records.write_document(await tools.records.load_document(record.id), empty)
+
+    await insist(write)
 
 
 async def empty_owner(tools: ErasureTools, owner: Owner) -> None:
     """Empties the collection's id in the owner's record as it is now. Raises Conflict where it keeps changing."""
-    for attempt in range(1, TRIES + 1):
-        try:
-            current = await tools.records.load_owner(owner.key)
-            if current.collection_id == owner.collection_id:
-                await tools.records.write_collection_id(current, None)
-        except NotFound:
-            return
-        except Conflict:
-            if attempt == TRIES:
-                raise
-        else:
-            return
+
+    async def write() -> None:
+        current = await tools.records.load_owner(owner.key)
+        if current.collection_id == owner.collection_id:
+            await tools.records.write_collection_id(current, None)
+
+    await insist(write)
 
 
 def _known(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, or_, select
 
 from bitbylaw_pipeline.clients.google_events import NotAnEvent, parse_event
 from bitbylaw_pipeline.domain.erasure import Kind
-from bitbylaw_pipeline.domain.errors import Conflict, NotFound
+from bitbylaw_pipeline.domain.errors import NotFound
 from bitbylaw_pipeline.domain.three_way import Side
 from bitbylaw_pipeline.inbox import two_way_mirror
 from bitbylaw_pipeline.inbox.schema import akte_state, sync_link
@@ -20,10 +20,10 @@ from bitbylaw_pipeline.inbox.traces import Traces
 from bitbylaw_pipeline.inbox.two_way_mirror import MirrorPlace
 from bitbylaw_pipeline.sync.erasure_plan import CalendarEvent, ErasurePlan
 from bitbylaw_pipeline.sync.erasure_tools import ErasureTools
+from bitbylaw_pipeline.sync.erasure_writes import insist
 from bitbylaw_pipeline.sync.termine_google import FR_NR
 from bitbylaw_pipeline.sync.termine_pairs import TerminePairs
 
-TRIES = 3
 STILL_THERE = (
     "Advoware still has {count} Termine of it ({numbers}): their events stay in Google. Delete them in Advoware, then erase"
     " again with {options}."
@@ -65,18 +65,13 @@ async def delete_event(pairs: TerminePairs, event: CalendarEvent) -> None:
     """Deletes it, and nobody gets a mail. Raises Conflict where it keeps changing."""
     of = pairs.calendars[event.kuerzel]
     calendar = pairs.google.calendar(of.user, of.calendar_id)
-    for attempt in range(1, TRIES + 1):
-        try:
-            current = await calendar.get(event.event_id)
-            if not current.is_cancelled:
-                await calendar.delete(event.event_id, etag=current.etag)
-        except NotFound:
-            return
-        except Conflict:
-            if attempt == TRIES:
-                raise
-        else:
-            return
+
+    async def write() -> None:
+        current = await calendar.get(event.event_id)
+        if not current.is_cancelled:
+            await calendar.delete(event.event_id, etag=current.etag)
+
+    await insist(write)
 
 
 async def is_there(pairs: TerminePairs, event: CalendarEvent) -> bool:
