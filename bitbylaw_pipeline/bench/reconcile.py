@@ -215,6 +215,7 @@ def _numbers(measured: Measured) -> list[Number]:
             Number(f"{label}: time", cost.seconds, "s", how),
             Number(f"{label}: CPU, this process", cost.cpu["ours"], "s", how),
             Number(f"{label}: CPU, PostgreSQL", cost.cpu.get("postgres", 0.0), "s", how),
+            Number(f"{label}: CPU, the stand-ins", cost.cpu.get("sandbox", 0.0), "s", how),
             Number(f"{label}: memory", cost.megabytes, "MB", "this process's peak less what it held before"),
         ]
     return found
