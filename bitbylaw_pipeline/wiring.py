@@ -91,7 +91,7 @@ class AdvowareParts:
         """The Reconciliation of each pair, by its name, in their order."""
         # pandas takes half a second to import; only what compares whole lists needs it.
         from bitbylaw_pipeline.sync.reconcile_akten import AktenReconciliation  # noqa: PLC0415  # pandas comes along
-        from bitbylaw_pipeline.sync.reconcile_pairs import PairReconciliation  # noqa: PLC0415  # as above
+        from bitbylaw_pipeline.sync.reconcile_pairs import PairReconciliation  # noqa: PLC0415  # pandas, too
 
         found: dict[str, Reconciliation] = {
             pair.value: PairReconciliation(pair, self.pairs, accepts_smaller=accept_smaller) for pair in Pair

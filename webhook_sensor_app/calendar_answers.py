@@ -9,8 +9,7 @@ from typing import Any
 import structlog
 from starlette.responses import Response
 
-from webhook_sensor_app.receiver import error_response, milliseconds, refusal_of
-from webhook_sensor_app.refusal import Refusal
+from webhook_sensor_app.receiver import error_response, log_refusal, milliseconds, refusal_of
 
 log = structlog.get_logger(__name__)
 
@@ -24,17 +23,7 @@ async def answered(event: str, path: str, work: Awaitable[tuple[Response, Facts]
         response, facts = await work
     except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets a sentence
         refusal = refusal_of(error)
-        # An unexpected error's own text may quote what came in: its type must do.
-        unexpected = {} if isinstance(error, Refusal) else {"error": type(error).__name__}
-        level = log.error if refusal.reason == "unexpected" else log.warning
-        level(
-            "refused",
-            status=refusal.status,
-            reason=refusal.reason,
-            path=path,
-            **unexpected,
-            ms=milliseconds(started_at),
-        )
+        log_refusal(log, refusal, path, error, started_at)
         return error_response(refusal)
     log.info(event, path=path, **facts, ms=milliseconds(started_at))
     return response

@@ -60,7 +60,8 @@ class Receiver:
             intake, facts = await self._accept(request, address)
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender must learn to come again
             refusal = refusal_of(error)
-            _log_refusal(refusal, address, error, started_at)
+            # After 400 EspoCRM drops the events for ever, and only known senders get that far: a person should look.
+            log_refusal(log, refusal, address.path, error, started_at, is_grave=refusal.status == 400)
             return error_response(refusal)
         log.info("accepted", **facts, ms=milliseconds(started_at))
         if not intake.received:
@@ -116,18 +117,18 @@ def refusal_of(error: Exception) -> Refusal:
             return unavailable("unexpected")
 
 
-def _log_refusal(
-    refusal: Refusal, address: Address | LinkAddress, error: Exception, started_at: float
+def log_refusal(
+    logger: Any, refusal: Refusal, path: str, error: Exception, started_at: float, *, is_grave: bool = False
 ) -> None:
-    # After 400 EspoCRM drops the events for ever, and only known senders get that far: a person should look at both.
-    level = log.error if refusal.status == 400 or refusal.reason == "unexpected" else log.warning
-    # An unexpected error's own text may quote the body: its type must do.
+    """The one log line about a request that was refused; what is unexpected, or grave, as an error."""
+    # An unexpected error's own text may quote what came in, a password included: its type must do.
     unexpected = {} if isinstance(error, Refusal) else {"error": type(error).__name__}
+    level = logger.error if is_grave or refusal.reason == "unexpected" else logger.warning
     level(
         "refused",
         status=refusal.status,
         reason=refusal.reason,
-        path=address.path,
+        path=path,
         **unexpected,
         ms=milliseconds(started_at),
     )

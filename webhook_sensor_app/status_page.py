@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from bitbylaw_pipeline.inbox.database import Database, DatabaseUnavailable
 from bitbylaw_pipeline.settings import Settings
-from webhook_sensor_app.receiver import milliseconds
+from webhook_sensor_app.receiver import log_refusal, milliseconds
 from webhook_sensor_app.refusal import WAIT_SECONDS, Refusal
 from webhook_sensor_app.status_access import StatusAccess
 from webhook_sensor_app.status_reading import StatusReading
@@ -63,17 +63,7 @@ class StatusPage:
 
     def _refuse(self, error: Exception, is_for_program: bool, started_at: float) -> Response:
         refusal = _refusal_of(error)
-        # Neither the password nor the user name nor an unexpected error's text, which may quote either.
-        unexpected = {} if isinstance(error, Refusal) else {"error": type(error).__name__}
-        level = log.error if refusal.reason == "unexpected" else log.warning
-        level(
-            "refused",
-            status=refusal.status,
-            reason=refusal.reason,
-            path=PATH,
-            **unexpected,
-            ms=milliseconds(started_at),
-        )
+        log_refusal(log, refusal, PATH, error, started_at)
         if is_for_program:
             answer: Response = JSONResponse(
                 {"error": refusal.sentence}, refusal.status, headers=HEADERS | NOT_KEPT

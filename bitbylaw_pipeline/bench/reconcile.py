@@ -90,7 +90,6 @@ async def measure_reconcile(ground: Ground, options: Options) -> Section:
 async def _measure(ground: Ground, documents: int, matters: int) -> Measured:
     settings = settings_of(ground.values(ground.new_folder()))
     async with open_runtime(settings) as runtime:
-        await asyncio.to_thread(_migrate, runtime)
         made = await make_synced_firm(ground.sandbox, runtime, documents, matters)
         found, in_step = await _cost(ground, lambda: reconciled(runtime, is_dry=True))
         if found:
@@ -159,12 +158,6 @@ def _own_kilobytes(name: str) -> int:
     """A line of our /proc/self/status, such as VmHWM, the highest resident size so far."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
-
-
-def _migrate(runtime: Runtime) -> None:
-    from bitbylaw_pipeline.inbox.migrate import upgrade  # noqa: PLC0415  # Alembic: 0.2 s of CPU
-
-    upgrade(runtime.database)
 
 
 async def put_out_of_step(sandbox: Sandbox, runtime: Runtime, chosen: Sequence[SyncedDocument]) -> None:

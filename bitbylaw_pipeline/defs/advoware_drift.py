@@ -1,7 +1,6 @@
 """Every night: EspoCRM and Advoware are compared whole with what was agreed, and what differs goes into the queue."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 
@@ -9,7 +8,7 @@ from bitbylaw_pipeline.defs import akten, bankverbindungen, beteiligte
 from bitbylaw_pipeline.defs.advoware import AKTENBESTAND, KONTEN, PARTEIEN
 from bitbylaw_pipeline.defs.espocrm import BANKVERBINDUNGEN, owner_asset
 from bitbylaw_pipeline.orchestration.advoware_schedule import why_no_pass
-from bitbylaw_pipeline.orchestration.asset_facts import LINEAGE_ONLY, OWNERS, describe_tags
+from bitbylaw_pipeline.orchestration.asset_facts import BY_MORNING, LINEAGE_ONLY, OWNERS, describe_tags
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.drift_checks import drift_check
 from bitbylaw_pipeline.orchestration.reconciliation_run import run_reconciliations
@@ -47,9 +46,7 @@ STREAMS = (beteiligte.stream, bankverbindungen.stream, akten.stream)
             owners=OWNERS,
             tags=describe_tags("advoware"),
             code_version="1",
-            freshness_policy=dg.FreshnessPolicy.cron(
-                deadline_cron="30 6 * * *", lower_bound_delta=timedelta(hours=3), timezone="Europe/Berlin"
-            ),
+            freshness_policy=BY_MORNING,
         )
     ],
 )

@@ -1,13 +1,11 @@
 """Every night: EspoCRM and xAI are listed and compared, and what differs goes back into the queue."""
 
-from datetime import timedelta
-
 import dagster as dg
 
 from bitbylaw_pipeline.defs.collections import COLLECTIONS
 from bitbylaw_pipeline.defs.documents import COLLECTION_DOCUMENTS
 from bitbylaw_pipeline.defs.espocrm import DOKUMENTE, OWNER_ASSETS
-from bitbylaw_pipeline.orchestration.asset_facts import LINEAGE_ONLY, OWNERS, describe_tags
+from bitbylaw_pipeline.orchestration.asset_facts import BY_MORNING, LINEAGE_ONLY, OWNERS, describe_tags
 from bitbylaw_pipeline.orchestration.backend import Backend
 from bitbylaw_pipeline.orchestration.drift_checks import drift_check
 from bitbylaw_pipeline.orchestration.reconciliation_run import run_reconciliations
@@ -31,9 +29,7 @@ JOB = "xai_drift"
     tags=describe_tags("xai"),
     code_version="2",
     # Here, where every completed night materializes it; on documents it would turn red on every quiet weekend.
-    freshness_policy=dg.FreshnessPolicy.cron(
-        deadline_cron="30 6 * * *", lower_bound_delta=timedelta(hours=3), timezone="Europe/Berlin"
-    ),
+    freshness_policy=BY_MORNING,
 )
 def drift(context: dg.AssetExecutionContext, backend: Backend) -> dg.MaterializeResult[None]:
     """Raises Failure, in one sentence and not retried, where a listing failed, is empty or has shrunken."""

@@ -49,7 +49,7 @@ def build_alert_sensor(deadline: float = DEADLINE_SECONDS) -> dg.SensorDefinitio
 def _tick(context: dg.SensorEvaluationContext, backend: Backend, deadline: float) -> str:
     # Brings the clients, which no reload of the code location should pay for.
     from bitbylaw_pipeline.sync.alert_channels import HOW_TO_SET, channels_of, why_incomplete  # noqa: PLC0415  # the clients come along
-    from bitbylaw_pipeline.sync.alerting import tell_troubles  # noqa: PLC0415  # as above
+    from bitbylaw_pipeline.sync.alerting import tell_troubles  # noqa: PLC0415  # brings the clients
 
     settings = backend.settings()
     database = backend.database()
@@ -81,7 +81,7 @@ def _run(telling: "Coroutine[Any, Any, AlertingReport]") -> "AlertingReport":
 def _failed_runs(
     instance: dg.DagsterInstance, database: Database, now: float, seen_until: float
 ) -> list["FailedRuns"]:
-    from bitbylaw_pipeline.sync.troubles import FailedRuns  # noqa: PLC0415  # as above
+    from bitbylaw_pipeline.sync.troubles import FailedRuns  # noqa: PLC0415  # brings the flows
 
     parked = database.read(parked_work.keys)
     return [FailedRuns(one.job, one.run_ids) for one in failed_jobs(instance, parked, now, seen_until)]

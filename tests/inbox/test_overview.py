@@ -18,6 +18,7 @@ from bitbylaw_pipeline.inbox import (
     pass_times,
     reconciliations,
     work_queue,
+    work_statements,
 )
 from bitbylaw_pipeline.inbox.database import Database
 from bitbylaw_pipeline.inbox.flow_views import FlowView
@@ -264,8 +265,6 @@ def test_a_hundred_thousand_finished_rows_are_not_read(database: Database, clock
 
 
 def _plans(connection: Any) -> list[str]:
-    from bitbylaw_pipeline.inbox import work_statements  # noqa: PLC0415  # only this test looks inside
-
     asked = (work_statements.SUMMARY, work_statements.PARKED_COUNT, work_statements.OLDEST_UNFINISHED)
     texts = [str(one._statement.compile(dialect=connection.dialect)) for one in asked]
     return [
